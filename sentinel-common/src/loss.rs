@@ -1,0 +1,57 @@
+//! Every way to lose or miss something, one counter each, in the map `LOSS`.
+
+/// A cgroup found no free slot and counts into [`crate::id::SLOT_OTHER`].
+pub const NO_FREE_SLOT: usize = 0;
+/// A cgroup's slot could not be written down (the table was full or busy); this one count went to `other`.
+pub const SLOT_NOT_STORED: usize = 1;
+/// The id of a task's cgroup could not be read.
+pub const NO_CGROUP_ID: usize = 2;
+/// A switch was not attributed because the CPU had not seen the task come (once per CPU at start).
+pub const SWITCH_UNSEEN: usize = 3;
+/// A thread's entry in the table of waits belonged to another: waits before a migration in the queue are missing.
+pub const WAIT_FALLBACK: usize = 4;
+/// A run-queue sample could not be read.
+pub const RUN_QUEUE_UNREAD: usize = 5;
+/// A run-queue sample named another CPU than the one it was taken on.
+pub const RUN_QUEUE_OTHER_CPU: usize = 6;
+/// Resident pages of an address space seen for the first time or again after eviction: no movement is known.
+pub const RSS_FIRST_SEEN: usize = 7;
+/// Resident pages could not be read.
+pub const RSS_UNREAD: usize = 8;
+/// The kernel gave no storage for a socket: its packets count, its role and turns do not.
+pub const NO_SOCKET_STORAGE: usize = 9;
+/// A packet had no full socket: it counts for its cgroup, without role and turn.
+pub const NO_SOCKET: usize = 10;
+/// A packet's headers could not be read, or it is neither TCP nor UDP: it counts without turns and flags.
+pub const UNPARSED_PACKET: usize = 11;
+/// A socket was older than the agent: its role was inferred from its ports.
+pub const ROLE_INFERRED: usize = 12;
+/// The kernel refused to report state changes of a socket: failures and retransmits on it are missing.
+pub const NO_SOCKET_CALLBACKS: usize = 13;
+/// A destination could not be stored.
+pub const DESTINATION_NOT_STORED: usize = 14;
+/// The ring buffer was full: an event is missing.
+pub const EVENT_DROPPED: usize = 15;
+
+/// How many ways there are.
+pub const LOSSES: usize = 16;
+
+/// Names, by index; also the field names on every surface.
+pub const LOSS_NAMES: [&str; LOSSES] = [
+    "no_free_slot",
+    "slot_not_stored",
+    "no_cgroup_id",
+    "switch_unseen",
+    "wait_fallback",
+    "run_queue_unread",
+    "run_queue_other_cpu",
+    "rss_first_seen",
+    "rss_unread",
+    "no_socket_storage",
+    "no_socket",
+    "unparsed_packet",
+    "role_inferred",
+    "no_socket_callbacks",
+    "destination_not_stored",
+    "event_dropped",
+];

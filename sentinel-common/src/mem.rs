@@ -1,0 +1,57 @@
+//! Counters of the page-allocation sensor.
+
+use crate::pod;
+
+/// Orders told apart: 0 (one page) to 10 (4 MiB with 4 KiB pages); larger ones count as 10 for each 2^10 pages.
+pub const ORDERS: usize = 11;
+
+/// Kinds of resident memory, in the order of the kernel's `MM_FILEPAGES`, `MM_ANONPAGES`, `MM_SWAPENTS`, `MM_SHMEMPAGES`.
+pub const RSS_KINDS: usize = 4;
+/// Index of file pages in [`MemCounters::rss_pages`].
+pub const RSS_FILE: usize = 0;
+/// Index of anonymous pages.
+pub const RSS_ANON: usize = 1;
+/// Index of swap entries.
+pub const RSS_SWAP: usize = 2;
+/// Index of shared-memory pages.
+pub const RSS_SHMEM: usize = 3;
+
+/// What one CPU counted for one slot.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemCounters {
+    /// Allocations by order.
+    pub allocated: [u64; ORDERS],
+    /// Frees by order.
+    pub freed: [u64; ORDERS],
+    /// Net movement of resident pages by kind, two's complement. Goes both ways.
+    pub rss_pages: [u64; RSS_KINDS],
+    /// Allocations that failed.
+    pub failed: u64,
+    /// Processes of this slot killed for lack of memory.
+    pub oom_kills: u64,
+    /// Padding.
+    pub _pad: [u64; 4],
+}
+
+/// Entries of the table of resident pages by address space. A power of two.
+pub const MM_PAGES_ENTRIES: u32 = 4096;
+
+/// Resident pages of one address space when it was last seen, by kind. Direct-mapped by address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MmPages {
+    /// Address of the `mm_struct`, an identity only; 0 is empty.
+    pub mm: u64,
+    /// Pages by kind.
+    pub pages: [u64; RSS_KINDS],
+    /// Which kinds were seen, one bit each.
+    pub seen: u64,
+    /// Padding.
+    pub _pad: [u64; 2],
+}
+
+pod!(MemCounters, MmPages);
+const _: () = assert!(size_of::<MemCounters>() == 256);
+const _: () = assert!(size_of::<MmPages>() == 64);
+const _: () = assert!(MM_PAGES_ENTRIES.is_power_of_two());

@@ -1,0 +1,115 @@
+//! Counters of the scheduler sensor.
+
+use crate::{histogram::WAIT_BUCKETS, pod};
+
+/// What one CPU counted for one slot. Grows only; user space takes differences modulo 2^64 (2^32 for buckets).
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchedCounters {
+    /// Times a task left the CPU after having been scheduled: one wait each.
+    pub waits: u64,
+    /// Sum of run-queue waits, nanoseconds.
+    pub wait_ns: u64,
+    /// Sum of squares of waits, each in units of [`WAIT_UNIT_NS`].
+    pub wait_units_squared: u64,
+    /// Time on CPU, nanoseconds.
+    pub on_cpu_ns: u64,
+    /// Switches by which a task gave up the CPU to wait for something.
+    pub voluntary: u64,
+    /// Switches that took the CPU away from a task that could have gone on.
+    pub involuntary: u64,
+    /// Waits by length, see [`crate::histogram::wait_bucket`].
+    pub buckets: [u32; WAIT_BUCKETS],
+    /// Padding to whole cache lines, so that two CPUs never share one.
+    pub _pad: [u64; 4],
+}
+
+/// The unit in which waits are squared: 1,024 ns. One wait of ten seconds adds 10^14, so that the sum of a busy
+/// CPU (10^13 per second) takes three weeks to wrap, and differences survive the wrap.
+pub const WAIT_UNIT_NS: u64 = 1 << WAIT_UNIT_SHIFT;
+const WAIT_UNIT_SHIFT: u32 = 10;
+
+/// Square of a wait in units of [`WAIT_UNIT_NS`], rounded to the nearest unit; waits above 2^32 units (73 minutes)
+/// count as 2^32 - 1.
+#[inline(always)]
+#[must_use]
+pub const fn wait_units_squared(wait_ns: u64) -> u64 {
+    let units = wait_ns.saturating_add(WAIT_UNIT_NS / 2) >> WAIT_UNIT_SHIFT;
+    let units = if units > u32::MAX as u64 {
+        u32::MAX as u64
+    } else {
+        units
+    };
+    units * units
+}
+
+/// What one CPU remembers between two switches. Written and read by that CPU only.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuState {
+    /// Thread id that is on the CPU; 0 is idle or not yet known.
+    pub pid: u32,
+    /// Slot of its cgroup.
+    pub slot: u32,
+    /// Its `sched_info.run_delay` when it was switched in, without the wait that ended there.
+    pub run_delay_ns: u64,
+    /// Its `se.sum_exec_runtime` when it was switched in.
+    pub exec_ns: u64,
+    /// Its `nvcsw` when it was switched in.
+    pub voluntary: u64,
+    /// Padding.
+    pub _pad: [u64; 4],
+}
+
+/// Entries of the table of waits by thread id. A power of two.
+pub const TASK_WAITS_ENTRIES: u32 = 8192;
+
+/// What a thread had waited in all when it last left a CPU.
+///
+/// A direct-mapped table, so an entry can be overwritten by another thread; the programs then fall back to what the
+/// CPU saw at switch-in, which misses only waits before a migration in the queue.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskWait {
+    /// `sched_info.run_delay` at that time.
+    pub run_delay_ns: u64,
+    /// Thread id.
+    pub pid: u32,
+    /// Padding.
+    pub _pad: u32,
+}
+
+/// Run-queue lengths sampled on one CPU. The length counts the running task; 0 is idle.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunQueueCounters {
+    /// Samples taken.
+    pub samples: u64,
+    /// Sum of sampled lengths.
+    pub length: u64,
+    /// Sum of squares of sampled lengths.
+    pub length_squared: u64,
+    /// Padding.
+    pub _pad: [u64; 5],
+}
+
+pod!(SchedCounters, CpuState, TaskWait, RunQueueCounters);
+const _: () = assert!(size_of::<SchedCounters>() == 192);
+const _: () = assert!(size_of::<CpuState>() == 64);
+const _: () = assert!(size_of::<TaskWait>() == 16);
+const _: () = assert!(size_of::<RunQueueCounters>() == 64);
+const _: () = assert!(TASK_WAITS_ENTRIES.is_power_of_two());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_round_to_the_nearest_unit_and_never_overflow() {
+        assert_eq!(wait_units_squared(0), 0);
+        assert_eq!(wait_units_squared(511), 0);
+        assert_eq!(wait_units_squared(512), 1);
+        assert_eq!(wait_units_squared(1024 * 1000), 1_000_000);
+        assert_eq!(wait_units_squared(u64::MAX), u64::from(u32::MAX) * u64::from(u32::MAX));
+    }
+}

@@ -1,0 +1,53 @@
+//! `Outcome`: what became of an action.
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::verdict::Signal;
+
+/// What became of one action. Schema `sentinel.outcome/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Always `sentinel.outcome/1`.
+    pub schema: String,
+    /// RFC 3339 time at which it ended.
+    pub time: String,
+    /// Id of the verdict that called for it.
+    pub verdict_id: String,
+    /// What: `hook:NAME`.
+    pub action: String,
+    /// Path of the scope it was for.
+    pub scope: String,
+    /// Signal it was for.
+    pub signal: Signal,
+    /// How it ended.
+    pub result: ActionResult,
+    /// From start to end, milliseconds.
+    pub duration_ms: u64,
+    /// The last bytes it printed (standard output and error together), at most 4 KiB, escaped where not UTF-8.
+    pub output_tail: String,
+    /// Bytes it printed in all.
+    pub output_bytes: u64,
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum ActionResult {
+    /// It ended by itself with this code.
+    Exited {
+        /// Exit code; 0 is success.
+        code: i32,
+    },
+    /// A signal ended it.
+    Killed {
+        /// Number of the signal.
+        signal: i32,
+    },
+    /// It was still running at its timeout; its process group was killed.
+    TimedOut,
+    /// It could not be started.
+    NotStarted {
+        /// Why, with the remedy.
+        reason: String,
+    },
+}

@@ -1,0 +1,231 @@
+//! `Verdict`, schema `sentinel.verdict/1`. Field order here is field order in JSON.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{config::Autonomy, sense::sample::Scope};
+
+/// The schema name in every verdict.
+pub const SCHEMA: &str = "sentinel.verdict/1";
+
+/// What is said about one signal of one scope at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// ULID from the time and a hash of origin, sequence number, scope and signal: the same on every replay.
+    pub id: String,
+    /// Counts verdicts of a run from 1.
+    pub seq: u64,
+    /// Wall clock, RFC 3339 with milliseconds, UTC.
+    pub time: String,
+    /// Boot id of the kernel.
+    pub boot_id: String,
+    /// `CLOCK_MONOTONIC` of the sample, nanoseconds.
+    pub monotonic_ns: u64,
+    /// Host name.
+    pub host: String,
+    /// What it is about.
+    pub scope: Arc<Scope>,
+    /// Which signal.
+    pub signal: Signal,
+    /// The level now.
+    pub level: Level,
+    /// The level before.
+    pub previous: Level,
+    /// Why.
+    pub cause: Cause,
+    /// Phase of an amplifying scope; `None` for other signals.
+    pub phase: Option<Phase>,
+    /// The signal's value in `unit`; `None` when not measured.
+    pub value: Option<f64>,
+    /// `ms` (jitter: dispersion of run-queue wait), `MB/s` (fever: net allocation velocity) or `ratio` (amplification).
+    pub unit: String,
+    /// The scope's own past.
+    pub baseline: Option<Baseline>,
+    /// How many of the baseline's sigmas the value lies above its mean; `None` without a baseline.
+    pub sigma: Option<f64>,
+    /// First derivative of the value, `unit` per second.
+    pub velocity_per_s: Option<f64>,
+    /// Second derivative, `unit` per second squared.
+    pub acceleration_per_s2: Option<f64>,
+    /// When the scope's limit will be reached, if it goes on like this.
+    pub forecast: Option<Forecast>,
+    /// The evidence: named numbers the cause rests on. Units end the names.
+    pub features: BTreeMap<String, f64>,
+    /// Milliseconds the value was computed over.
+    pub window_ms: u64,
+    /// Share of that window that was measured, 0 to 1.
+    pub coverage: f64,
+    /// Counts lost in the window, all kinds that matter to this signal.
+    pub lost: u64,
+    /// What the agent may do.
+    pub autonomy: Autonomy,
+    /// What it would do or does.
+    pub plan: Vec<PlannedAction>,
+    /// One sentence for a reader.
+    pub summary: String,
+}
+
+/// The three signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// Variance of run-queue wait.
+    Jitter,
+    /// Net page-allocation velocity.
+    Fever,
+    /// Work going out per work coming in.
+    Amplification,
+}
+
+impl Signal {
+    /// All of them, in the order they are shown.
+    pub const ALL: [Self; 3] = [Self::Jitter, Self::Fever, Self::Amplification];
+
+    /// The name on every surface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jitter => "jitter",
+            Self::Fever => "fever",
+            Self::Amplification => "amplification",
+        }
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Not enough to say: warm-up, stale or missing data. Never acts.
+    #[default]
+    Unknown,
+    /// As always.
+    Nominal,
+    /// Worth a look.
+    Watch,
+    /// Corroborated and persistent: worth acting.
+    Veto,
+}
+
+impl Level {
+    /// The name on every surface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Nominal => "nominal",
+            Self::Watch => "watch",
+            Self::Veto => "veto",
+        }
+    }
+}
+
+/// Why: a closed list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Nothing is wrong.
+    None,
+    /// Tasks of the scope crowd each other out on the CPU.
+    Thrash,
+    /// Others hold the CPU.
+    Starved,
+    /// `cpu.max` holds it back.
+    Throttled,
+    /// Voluntary switches rise, progress does not.
+    Convoy,
+    /// Memory grows and does not come back.
+    Leak,
+    /// Memory was taken at once.
+    Burst,
+    /// The kernel is taking pages back as fast as they are handed out.
+    Reclaim,
+    /// The scope repeats work that fails.
+    RetryStorm,
+    /// One request becomes many.
+    FanOut,
+    /// The scope sends and hardly receives.
+    Flood,
+    /// Not enough to say.
+    #[default]
+    Undetermined,
+}
+
+impl Cause {
+    /// The name on every surface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Thrash => "thrash",
+            Self::Starved => "starved",
+            Self::Throttled => "throttled",
+            Self::Convoy => "convoy",
+            Self::Leak => "leak",
+            Self::Burst => "burst",
+            Self::Reclaim => "reclaim",
+            Self::RetryStorm => "retry_storm",
+            Self::FanOut => "fan_out",
+            Self::Flood => "flood",
+            Self::Undetermined => "undetermined",
+        }
+    }
+}
+
+/// Phase of an amplifying scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Work out follows work in.
+    #[default]
+    Healthy,
+    /// Requests fail or slow down, work out does not grow yet.
+    Overloaded,
+    /// Work out grows while work in does not.
+    Amplifying,
+    /// The trigger is gone and it is still overloaded.
+    Metastable,
+    /// Coming back.
+    Recovering,
+}
+
+/// The scope's own past, without what is being judged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Mean, in the verdict's unit.
+    pub mean: f64,
+    /// Standard deviation, in the verdict's unit; never below the resolution of the measurement.
+    pub sigma: f64,
+    /// Samples it rests on.
+    pub samples: u64,
+}
+
+/// Time to exhaustion.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// Seconds until the limit is reached at the present slope.
+    pub exhaustion_s: f64,
+    /// Earliest, at the upper end of the slope's interval.
+    pub earliest_s: f64,
+    /// Latest, at the lower end; `None` when the lower end never reaches it.
+    pub latest_s: Option<f64>,
+    /// The limit, bytes.
+    pub limit_bytes: u64,
+}
+
+/// One line of a plan as a verdict shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedAction {
+    /// What: `hook:NAME`.
+    pub action: String,
+    /// True when this is only what would be done (autonomy `observe`).
+    pub would: bool,
+    /// Why it is not done although it matches: cooldown, hourly cap; `None` when nothing forbids it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forbidden: Option<String>,
+    /// How long it holds at the most, milliseconds.
+    pub ttl_ms: u64,
+}

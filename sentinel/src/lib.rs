@@ -1,0 +1,11 @@
+//! The agent: reads counters from the kernel, judges them, acts on verdicts, and shows what it saw.
+//!
+//! One direction: `time, config < kernel < sense < judge < act < prove < show < agent < cli`. Plain data with public
+//! fields passes between the stages; `agent` alone knows their order.
+
+pub mod act;
+pub mod config;
+pub mod judge;
+pub mod sense;
+pub mod show;
+pub mod time;

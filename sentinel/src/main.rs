@@ -1,0 +1,2 @@
+//! Parses, builds, runs, drains.
+fn main() {}

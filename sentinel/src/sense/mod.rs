@@ -1,0 +1,6 @@
+//! From counters to samples: differences over elapsed time, per scope.
+#![forbid(unsafe_code)]
+
+pub mod sample;
+
+pub use sample::Sample;

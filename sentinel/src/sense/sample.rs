@@ -1,0 +1,300 @@
+//! `Sample`: what was measured since the last one. Plain data; everything a judge may look at is in here, so that a
+//! recording judges exactly like the live host.
+//!
+//! `None` means not measured; zero means zero. All counts are differences over the `elapsed` time of their sensor.
+
+use std::sync::Arc;
+
+use sentinel_common::{histogram::WAIT_BUCKETS, mem::ORDERS};
+use serde::{Deserialize, Serialize};
+
+use crate::time::Now;
+
+/// What holds for a whole run or recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Host name.
+    pub host: String,
+    /// Boot id of the kernel, as in `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// Kernel release, as `uname -r`.
+    pub kernel: String,
+    /// CPUs the kernel may bring online.
+    pub cpus: u32,
+    /// Bytes in a page.
+    pub page_bytes: u64,
+}
+
+/// One reading. The network sensor may be read more often than the others, which are `None` then.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Counts samples of a run from 1.
+    pub seq: u64,
+    /// When it was read.
+    pub now: Now,
+    /// Time since the sensor was read before; `None` when it was not read this time or is not available.
+    pub elapsed: Elapsed,
+    /// The host as a whole.
+    pub host: Host,
+    /// Every cgroup that has a slot, plus `other`, in order of scope id. A cgroup in which nothing happened is listed
+    /// with zeroes; one that is gone is not listed.
+    pub scopes: Vec<ScopeSample>,
+    /// What was lost or missed since the last sample, see `sentinel_common::loss`; only what is not zero.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
+}
+
+/// One kind of loss since the last sample.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// A name from `sentinel_common::loss::LOSS_NAMES`.
+    pub kind: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// Real time covered by each sensor's differences, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elapsed {
+    /// Scheduler sensor.
+    pub sched_ns: Option<u64>,
+    /// Page-allocation sensor.
+    pub mem_ns: Option<u64>,
+    /// Network sensor.
+    pub net_ns: Option<u64>,
+}
+
+/// The host as a whole: sums over all scopes, and what only the host has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// Sum over all scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sched: Option<Sched>,
+    /// Sum over all scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mem: Option<Mem>,
+    /// Sum over all scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net: Option<Net>,
+    /// Run-queue lengths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_queue: Option<RunQueue>,
+    /// Bytes of memory in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_total_bytes: Option<u64>,
+    /// Bytes the kernel could hand out without swapping (`MemAvailable`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_available_bytes: Option<u64>,
+}
+
+/// One cgroup's share.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScopeSample {
+    /// Who it is.
+    pub scope: Arc<Scope>,
+    /// Scheduler counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sched: Option<Sched>,
+    /// Page counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mem: Option<Mem>,
+    /// Network counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub net: Option<Net>,
+    /// `memory.max` in bytes, where the memory controller sets one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_max_bytes: Option<u64>,
+    /// `memory.current` in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_current_bytes: Option<u64>,
+    /// Time throttled by `cpu.max` (`throttled_usec` of `cpu.stat`) since the last sample, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_ns: Option<u64>,
+}
+
+/// What a verdict is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Scope {
+    /// `host`, `cgroup` or `other`.
+    pub kind: ScopeKind,
+    /// cgroup path from the root of the hierarchy, `/` for its root; invalid UTF-8 is escaped as `\xNN`. Empty for
+    /// the host; `other` for what belongs to no slot; `?ID` while a cgroup's path is not known.
+    pub path: String,
+    /// systemd unit, where the path names one.
+    pub unit: Option<String>,
+    /// Container id, where the path names one.
+    pub container: Option<String>,
+    /// cgroup v2 id; 0 for the host and `other`.
+    pub cgroup_id: u64,
+}
+
+impl Scope {
+    /// The host as a whole.
+    #[must_use]
+    pub fn host() -> Self {
+        Self::default()
+    }
+
+    /// The shortest name a reader knows it by: unit, short container id, last part of the path, or `host`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        if let Some(unit) = &self.unit {
+            return unit;
+        }
+        if let Some(container) = &self.container {
+            return container.get(..12).unwrap_or(container);
+        }
+        match self.kind {
+            ScopeKind::Host => "host",
+            ScopeKind::Other => "other",
+            ScopeKind::Cgroup if self.path == "/" => "/",
+            ScopeKind::Cgroup => self.path.rsplit('/').next().unwrap_or(&self.path),
+        }
+    }
+}
+
+/// Kind of a scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScopeKind {
+    /// The whole host.
+    #[default]
+    Host,
+    /// One cgroup.
+    Cgroup,
+    /// What belongs to no slot: cgroups beyond `max_cgroups`, interrupts on idle CPUs.
+    Other,
+}
+
+/// Scheduler counts, see `sentinel_common::sched::SchedCounters`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sched {
+    /// Waits that ended: one per scheduling.
+    pub waits: u64,
+    /// Their sum, nanoseconds.
+    pub wait_ns: u64,
+    /// Sum of their squares in units of 1,024 ns.
+    pub wait_units_squared: u64,
+    /// Time on CPU, nanoseconds.
+    pub on_cpu_ns: u64,
+    /// Voluntary switches.
+    pub voluntary: u64,
+    /// Involuntary switches.
+    pub involuntary: u64,
+    /// Waits by length, see `sentinel_common::histogram`.
+    pub buckets: [u32; WAIT_BUCKETS],
+}
+
+/// Page counts, see `sentinel_common::mem::MemCounters`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mem {
+    /// Allocations by order.
+    pub allocated: [u64; ORDERS],
+    /// Frees by order.
+    pub freed: [u64; ORDERS],
+    /// Net movement of anonymous resident pages; `None` where this kernel does not tell.
+    pub rss_anon_pages: Option<i64>,
+    /// Net movement of file pages mapped.
+    pub rss_file_pages: Option<i64>,
+    /// Net movement of shared-memory pages.
+    pub rss_shmem_pages: Option<i64>,
+    /// Allocations that failed.
+    pub failed: u64,
+    /// Processes killed for lack of memory.
+    pub oom_kills: u64,
+}
+
+impl Mem {
+    /// Pages allocated, all orders.
+    #[must_use]
+    pub fn allocated_pages(&self) -> u64 {
+        pages(&self.allocated)
+    }
+
+    /// Pages freed, all orders.
+    #[must_use]
+    pub fn freed_pages(&self) -> u64 {
+        pages(&self.freed)
+    }
+}
+
+fn pages(by_order: &[u64; ORDERS]) -> u64 {
+    by_order.iter().enumerate().map(|(order, count)| count << order).sum()
+}
+
+/// Network counts, see `sentinel_common::net::NetCounters`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Net {
+    /// Traffic that enters or leaves the host.
+    pub external: Traffic,
+    /// Loopback traffic.
+    pub loopback: Traffic,
+    /// Requests sent on opened sockets.
+    pub opened_turns_out: u64,
+    /// Responses received on opened sockets.
+    pub opened_turns_in: u64,
+    /// Requests received on accepted sockets.
+    pub accepted_turns_in: u64,
+    /// Responses sent on accepted sockets.
+    pub accepted_turns_out: u64,
+    /// Opened sockets that sent their first request.
+    pub opened_first_turns: u64,
+    /// Accepted sockets that received their first request.
+    pub accepted_first_turns: u64,
+    /// TCP connection attempts.
+    pub connect_attempts: u64,
+    /// Attempts that failed.
+    pub connect_failures: u64,
+    /// Attempts that were established.
+    pub connects: u64,
+    /// TCP connections accepted.
+    pub accepts: u64,
+    /// TCP segments retransmitted.
+    pub retransmits: u64,
+    /// TCP resets received.
+    pub resets_in: u64,
+    /// TCP resets sent.
+    pub resets_out: u64,
+    /// UDP packets received.
+    pub udp_ingress_packets: u64,
+    /// UDP packets sent.
+    pub udp_egress_packets: u64,
+}
+
+impl Net {
+    /// Units of work sent on sockets this scope opened, see `sentinel_common::net::work`.
+    #[must_use]
+    pub fn work_out(&self) -> u64 {
+        sentinel_common::net::work(self.connect_attempts, self.opened_turns_out, self.opened_first_turns)
+    }
+
+    /// Units of work received on sockets this scope accepted.
+    #[must_use]
+    pub fn work_in(&self) -> u64 {
+        sentinel_common::net::work(self.accepts, self.accepted_turns_in, self.accepted_first_turns)
+    }
+}
+
+/// Packets and bytes over one path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Packets received.
+    pub ingress_packets: u64,
+    /// Bytes received.
+    pub ingress_bytes: u64,
+    /// Packets sent.
+    pub egress_packets: u64,
+    /// Bytes sent.
+    pub egress_bytes: u64,
+}
+
+/// Run-queue lengths over all CPUs, sampled at 99 Hz on each. The length counts the running task; 0 is idle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunQueue {
+    /// Samples taken.
+    pub samples: u64,
+    /// Sum of lengths.
+    pub length: u64,
+    /// Sum of squared lengths.
+    pub length_squared: u64,
+}
