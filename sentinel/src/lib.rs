@@ -8,4 +8,5 @@ pub mod config;
 pub mod judge;
 pub mod sense;
 pub mod show;
+pub mod single;
 pub mod time;
