@@ -9,4 +9,5 @@ pub mod judge;
 pub mod kernel;
 pub mod sense;
 pub mod show;
+pub mod single;
 pub mod time;
