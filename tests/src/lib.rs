@@ -7,7 +7,9 @@
 
 pub mod books;
 pub mod cgroup;
+pub mod haproxy;
 pub mod lines;
+pub mod netns;
 pub mod paths;
 pub mod process;
 pub mod wait;
