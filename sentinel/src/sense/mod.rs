@@ -7,6 +7,8 @@ pub mod limits;
 pub mod live;
 pub mod mount;
 pub mod naming;
+pub mod record;
+pub mod replay;
 pub mod sample;
 mod slots;
 

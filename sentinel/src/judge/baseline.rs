@@ -1,0 +1,173 @@
+//! A scope's own past: mean and standard deviation with exponential forgetting. It looks only back; the caller decides
+//! how much it may learn from a reading, and nothing at all while something is wrong.
+
+use super::verdict;
+
+/// Time constant of forgetting, seconds.
+const MEMORY_S: f64 = 300.0;
+/// Readings and seconds before it may be compared with.
+const READY_READINGS: u64 = 5;
+const READY_S: f64 = 2.9;
+/// While learning with doubt, a reading counts a tenth and no more than this many sigmas above the mean.
+const DOUBT_WEIGHT: f64 = 0.1;
+const DOUBT_SIGMAS: f64 = 2.0;
+/// Sigma is never taken as smaller than this share of the mean.
+const RELATIVE_RESOLUTION: f64 = 0.05;
+
+/// How much may be learned from a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Learn {
+    /// It is as always.
+    Fully,
+    /// It is unusual: slowly, and bounded, so that a new normal is reached but a fault is not.
+    Slowly,
+    /// It is wrong.
+    Nothing,
+}
+
+/// Mean and spread of one series.
+///
+/// Weighted update of mean and variance after T. Finch, "Incremental calculation of weighted mean and variance" (2009),
+/// with the weight following real time: `dt / (memory + dt)`, and `1/n` while there are few readings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Baseline {
+    mean: f64,
+    variance: f64,
+    readings: u64,
+    seconds: f64,
+    resolution: f64,
+}
+
+impl Baseline {
+    /// An empty one for a series that is measured no finer than `resolution`, in its unit, above zero: a series that
+    /// never moved must not make every change infinitely unlikely.
+    #[must_use]
+    pub(super) const fn new(resolution: f64) -> Self {
+        Self {
+            mean: 0.0,
+            variance: 0.0,
+            readings: 0,
+            seconds: 0.0,
+            resolution,
+        }
+    }
+
+    /// Takes in a value that stands for `seconds`. What is not finite is refused.
+    pub(super) fn learn(&mut self, value: f64, seconds: f64, how: Learn) {
+        let valid = value.is_finite() && seconds > 0.0 && seconds.is_finite();
+        if !valid {
+            return;
+        }
+        match how {
+            Learn::Fully => self.update(value, seconds, 1.0),
+            Learn::Slowly if self.is_ready() => {
+                let bound = self.mean + DOUBT_SIGMAS * self.sigma();
+                self.update(value.min(bound), seconds, DOUBT_WEIGHT);
+            }
+            Learn::Slowly | Learn::Nothing => {}
+        }
+    }
+
+    fn update(&mut self, value: f64, seconds: f64, share: f64) {
+        self.readings += 1;
+        self.seconds += seconds;
+        let recent = seconds / (MEMORY_S + seconds);
+        let weight = share * recent.max(1.0 / self.readings as f64);
+        let difference = value - self.mean;
+        self.mean += weight * difference;
+        self.variance = (1.0 - weight) * (self.variance + weight * difference * difference);
+    }
+
+    /// True when there is enough past to compare with.
+    #[must_use]
+    pub(super) fn is_ready(&self) -> bool {
+        self.readings >= READY_READINGS && self.seconds >= READY_S
+    }
+
+    /// Mean; `None` until ready.
+    #[must_use]
+    pub(super) fn mean(&self) -> Option<f64> {
+        self.is_ready().then_some(self.mean)
+    }
+
+    fn sigma(&self) -> f64 {
+        let guard = self.resolution.max(RELATIVE_RESOLUTION * self.mean.abs());
+        self.variance.sqrt().max(guard)
+    }
+
+    /// How many sigmas a value lies above the mean; `None` until ready.
+    #[must_use]
+    pub(super) fn sigmas(&self, value: f64) -> Option<f64> {
+        self.is_ready().then(|| (value - self.mean) / self.sigma())
+    }
+
+    /// True when the value lies more than `sigmas` above the mean. False until ready.
+    #[must_use]
+    pub(super) fn exceeded(&self, value: f64, sigmas: f64) -> bool {
+        self.sigmas(value).is_some_and(|distance| distance > sigmas)
+    }
+
+    /// As it stands in a verdict; `None` until ready.
+    #[must_use]
+    pub(super) fn published(&self) -> Option<verdict::Baseline> {
+        self.is_ready().then(|| verdict::Baseline {
+            mean: self.mean,
+            sigma: self.sigma(),
+            samples: self.readings,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn constant(value: f64) -> Baseline {
+        let mut baseline = Baseline::new(0.01);
+        for _ in 0..60 {
+            baseline.learn(value, 1.0, Learn::Fully);
+        }
+        baseline
+    }
+
+    #[test]
+    fn a_series_that_never_moved_does_not_score_infinite() {
+        let baseline = constant(0.0);
+        let sigmas = baseline.sigmas(0.05).unwrap();
+        assert!((sigmas - 5.0).abs() < 1e-9, "{sigmas}");
+    }
+
+    #[test]
+    fn nan_and_infinity_cannot_enter() {
+        let mut baseline = constant(1.0);
+        let before = baseline.published();
+        baseline.learn(f64::NAN, 1.0, Learn::Fully);
+        baseline.learn(f64::INFINITY, 1.0, Learn::Fully);
+        baseline.learn(2.0, 0.0, Learn::Fully);
+        assert_eq!(baseline.published(), before);
+    }
+
+    #[test]
+    fn it_learns_nothing_while_something_is_wrong_and_little_while_in_doubt() {
+        let mut baseline = constant(1.0);
+        for _ in 0..240 {
+            baseline.learn(100.0, 1.0, Learn::Nothing);
+        }
+        assert_eq!(baseline.mean(), Some(1.0));
+        for _ in 0..60 {
+            baseline.learn(100.0, 1.0, Learn::Slowly);
+        }
+        let mean = baseline.mean().unwrap();
+        assert!(mean > 1.0 && mean < 1.2, "{mean}");
+    }
+
+    #[test]
+    fn it_is_not_compared_with_before_it_has_a_past() {
+        let mut baseline = Baseline::new(0.01);
+        for _ in 0..4 {
+            baseline.learn(1.0, 1.0, Learn::Fully);
+        }
+        assert_eq!(baseline.sigmas(50.0), None);
+        assert!(!baseline.exceeded(50.0, 2.0));
+    }
+}

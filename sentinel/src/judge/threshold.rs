@@ -1,0 +1,209 @@
+//! From what a reading asks for to the level that is said: warm-up, persistence, clearing, missing data. All in
+//! measured time, so that the length of a tick does not matter.
+
+use super::verdict::Level;
+
+/// How long something has to last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hold {
+    /// Before `watch`, nanoseconds of measured time.
+    pub(super) watch_ns: u64,
+    /// Before `veto`.
+    pub(super) veto_ns: u64,
+    /// Readings in a row before either.
+    pub(super) readings: u32,
+    /// Calm before the level falls.
+    pub(super) clear_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Streak {
+    measured_ns: u64,
+    readings: u32,
+}
+
+impl Streak {
+    fn step(&mut self, holds: bool, elapsed_ns: u64) {
+        if holds {
+            self.measured_ns = self.measured_ns.saturating_add(elapsed_ns);
+            self.readings = self.readings.saturating_add(1);
+        } else {
+            *self = Self::default();
+        }
+    }
+
+    const fn lasted(&self, ns: u64, readings: u32) -> bool {
+        self.readings > 0 && self.measured_ns >= ns && self.readings >= readings
+    }
+}
+
+/// The level of one signal of one scope.
+#[derive(Clone, Debug)]
+pub(super) struct Ladder {
+    level: Level,
+    /// Readings still to come before anything is said.
+    silent: u32,
+    /// Readings still to come before `nominal` is said.
+    unproven: u32,
+    /// It was at `watch` or above when data went missing: only lasting calm clears it.
+    alarmed: bool,
+    last_ns: Option<u64>,
+    watch: Streak,
+    veto: Streak,
+    calm: Streak,
+    /// Highest level asked for since `calm` began.
+    calm_level: Level,
+}
+
+/// Readings before the first `nominal`.
+const WARM_UP: u32 = 5;
+/// Readings before anything can be said of a scope that appeared while the agent ran: it had no past to warm up from.
+const WARM_UP_NEWBORN: u32 = 2;
+
+impl Ladder {
+    /// At `unknown`. `newborn`: the scope appeared while the agent ran.
+    #[must_use]
+    pub(super) fn new(newborn: bool) -> Self {
+        Self {
+            level: Level::Unknown,
+            silent: if newborn { WARM_UP_NEWBORN } else { WARM_UP },
+            unproven: WARM_UP,
+            alarmed: false,
+            last_ns: None,
+            watch: Streak::default(),
+            veto: Streak::default(),
+            calm: Streak::default(),
+            calm_level: Level::Unknown,
+        }
+    }
+
+    /// The level that is said.
+    #[must_use]
+    pub(super) const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Takes in what a reading that ends at `end_ns` asks for; returns the level.
+    pub(super) fn step(&mut self, end_ns: u64, elapsed_ns: u64, wanted: Level, hold: &Hold) -> Level {
+        self.last_ns = Some(end_ns);
+        self.silent = self.silent.saturating_sub(1);
+        self.unproven = self.unproven.saturating_sub(1);
+        self.watch.step(wanted >= Level::Watch, elapsed_ns);
+        self.veto.step(wanted >= Level::Veto, elapsed_ns);
+        self.calm(elapsed_ns, wanted);
+        if self.silent == 0 {
+            self.level = self.next(hold);
+        }
+        self.level
+    }
+
+    fn calm(&mut self, elapsed_ns: u64, wanted: Level) {
+        let calmer = wanted < self.level || (self.level == Level::Unknown && wanted <= Level::Nominal);
+        if !calmer || self.calm.readings == 0 {
+            self.calm_level = Level::Nominal;
+        }
+        self.calm_level = self.calm_level.max(wanted);
+        self.calm.step(calmer, elapsed_ns);
+    }
+
+    fn next(&mut self, hold: &Hold) -> Level {
+        let risen = self.risen(hold);
+        if risen > self.level && risen > Level::Nominal {
+            self.alarmed = false;
+            self.calm = Streak::default();
+            return risen;
+        }
+        let cleared = self.calm.lasted(hold.clear_ns, 1);
+        match self.level {
+            Level::Unknown if self.unproven > 0 || (self.alarmed && !cleared) => Level::Unknown,
+            Level::Unknown | Level::Nominal => Level::Nominal,
+            Level::Watch | Level::Veto if cleared => {
+                self.calm = Streak::default();
+                self.calm_level
+            }
+            level => level,
+        }
+    }
+
+    fn risen(&self, hold: &Hold) -> Level {
+        if self.veto.lasted(hold.veto_ns, hold.readings) {
+            Level::Veto
+        } else if self.watch.lasted(hold.watch_ns, hold.readings) {
+            Level::Watch
+        } else {
+            Level::Nominal
+        }
+    }
+
+    /// No reading at `now_ns`: `unknown` when the last one is older than `tolerance_ns`. Never an alarm, never an
+    /// all-clear.
+    pub(super) fn missing(&mut self, now_ns: u64, tolerance_ns: u64) -> Level {
+        let stale = self
+            .last_ns
+            .is_some_and(|last| now_ns.saturating_sub(last) > tolerance_ns);
+        if stale && self.level != Level::Unknown {
+            let alarmed = self.alarmed || self.level >= Level::Watch;
+            *self = Self {
+                alarmed,
+                silent: WARM_UP_NEWBORN,
+                unproven: WARM_UP_NEWBORN,
+                ..Self::new(true)
+            };
+        }
+        self.level
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+    const HOLD: Hold = Hold {
+        watch_ns: 3 * S / 2,
+        veto_ns: 3 * S / 2,
+        readings: 2,
+        clear_ns: 3 * S,
+    };
+
+    fn run(ladder: &mut Ladder, from: u64, wanted: &[Level]) -> Vec<Level> {
+        (from..)
+            .zip(wanted)
+            .map(|(tick, level)| ladder.step(tick * S, S, *level, &HOLD))
+            .collect()
+    }
+
+    #[test]
+    fn five_readings_are_unknown_and_then_it_is_nominal() {
+        use Level::{Nominal, Unknown};
+        let levels = run(&mut Ladder::new(false), 1, &[Nominal; 6]);
+        assert_eq!(levels, [Unknown, Unknown, Unknown, Unknown, Nominal, Nominal]);
+    }
+
+    #[test]
+    fn one_reading_is_no_alarm_and_two_are() {
+        use Level::{Nominal, Veto};
+        let mut ladder = Ladder::new(false);
+        run(&mut ladder, 1, &[Nominal; 6]);
+        let levels = run(&mut ladder, 7, &[Veto, Nominal, Veto, Veto, Nominal, Nominal, Nominal]);
+        assert_eq!(levels, [Nominal, Nominal, Nominal, Veto, Veto, Veto, Nominal]);
+    }
+
+    #[test]
+    fn it_falls_to_the_highest_level_asked_for_meanwhile() {
+        use Level::{Nominal, Veto, Watch};
+        let mut ladder = Ladder::new(true);
+        assert_eq!(run(&mut ladder, 1, &[Veto, Veto]).last(), Some(&Veto));
+        assert_eq!(run(&mut ladder, 3, &[Nominal, Watch, Nominal]), [Veto, Veto, Watch]);
+    }
+
+    #[test]
+    fn missing_data_is_unknown_and_an_alarm_clears_only_by_calm() {
+        use Level::{Nominal, Unknown, Veto};
+        let mut ladder = Ladder::new(true);
+        run(&mut ladder, 1, &[Veto, Veto]);
+        assert_eq!(ladder.missing(4 * S, 5 * S / 2), Veto);
+        assert_eq!(ladder.missing(5 * S, 5 * S / 2), Unknown);
+        assert_eq!(run(&mut ladder, 6, &[Nominal; 3]), [Unknown, Unknown, Nominal]);
+    }
+}

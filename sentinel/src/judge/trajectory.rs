@@ -1,0 +1,107 @@
+//! First and second derivative of a value over real time, by least squares over the last points.
+
+/// Points kept.
+const POINTS: usize = 8;
+/// Least time between two points, seconds.
+const STEP_S: f64 = 0.4;
+
+/// The last points of a series.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trajectory {
+    points: [(f64, f64); POINTS],
+    len: usize,
+}
+
+/// A slope and its standard error, both in unit per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Slope {
+    /// Unit per second.
+    pub(super) per_s: f64,
+    /// Standard error; 0 for a perfect line.
+    pub(super) error_per_s: f64,
+}
+
+impl Trajectory {
+    /// Takes in a value at a time; what is not finite, or comes too soon after the last one, is left out.
+    pub(super) fn push(&mut self, at_ns: u64, value: f64) {
+        let at_s = at_ns as f64 / 1e9;
+        if !value.is_finite() || self.len > 0 && at_s - self.points[self.len - 1].0 < STEP_S {
+            return;
+        }
+        if self.len == POINTS {
+            self.points.copy_within(1.., 0);
+            self.len -= 1;
+        }
+        self.points[self.len] = (at_s, value);
+        self.len += 1;
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// First derivative; `None` with fewer than three points.
+    #[must_use]
+    pub(super) fn velocity(&self) -> Option<Slope> {
+        slope(&self.points[..self.len])
+    }
+
+    /// Second derivative, unit per second squared: the change of slope from the older to the newer half. `None` with
+    /// fewer than six points.
+    #[must_use]
+    pub(super) fn acceleration_per_s2(&self) -> Option<f64> {
+        let points = &self.points[..self.len];
+        if points.len() < 6 {
+            return None;
+        }
+        let (older, newer) = points.split_at(points.len() / 2);
+        let apart_s = mean(newer, |point| point.0) - mean(older, |point| point.0);
+        let change = slope(newer)?.per_s - slope(older)?.per_s;
+        (apart_s > 0.0).then(|| change / apart_s)
+    }
+}
+
+fn mean(points: &[(f64, f64)], of: impl Fn(&(f64, f64)) -> f64) -> f64 {
+    points.iter().map(of).sum::<f64>() / points.len() as f64
+}
+
+fn slope(points: &[(f64, f64)]) -> Option<Slope> {
+    if points.len() < 3 {
+        return None;
+    }
+    let (time, value) = (mean(points, |point| point.0), mean(points, |point| point.1));
+    let spread: f64 = points.iter().map(|(t, _)| (t - time) * (t - time)).sum();
+    if spread <= 0.0 {
+        return None;
+    }
+    let per_s = points.iter().map(|(t, v)| (t - time) * (v - value)).sum::<f64>() / spread;
+    let residue = |(t, v): &(f64, f64)| v - value - per_s * (t - time);
+    let residues: f64 = points.iter().map(|point| residue(point) * residue(point)).sum();
+    let error_per_s = (residues / (points.len() - 2) as f64 / spread).sqrt();
+    Some(Slope { per_s, error_per_s })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sampled(step_ms: u64, of: impl Fn(f64) -> f64) -> Trajectory {
+        let mut trajectory = Trajectory::default();
+        for step in 0..20 {
+            let at_ns = step * step_ms * 1_000_000;
+            trajectory.push(at_ns, of(at_ns as f64 / 1e9));
+        }
+        trajectory
+    }
+
+    #[test]
+    fn derivatives_are_per_second_whatever_the_step() {
+        for step_ms in [500, 1000, 3000] {
+            let line = sampled(step_ms, |t| 5.0 + 2.0 * t).velocity().unwrap();
+            assert!((line.per_s - 2.0).abs() < 1e-9 && line.error_per_s < 1e-9, "{line:?}");
+            let curve = sampled(step_ms, |t| 1.5 * t * t).acceleration_per_s2().unwrap();
+            assert!((curve - 3.0).abs() < 1e-6, "{curve}");
+        }
+    }
+}
