@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::verdict::Signal;
 
+/// The schema name in every outcome.
+pub const SCHEMA: &str = "sentinel.outcome/1";
+
 /// What became of one action. Schema `sentinel.outcome/1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Always `sentinel.outcome/1`.
+    /// Always [`SCHEMA`].
     pub schema: String,
     /// RFC 3339 time at which it ended.
     pub time: String,
@@ -15,7 +18,7 @@ pub struct Outcome {
     pub verdict_id: String,
     /// What: `hook:NAME`.
     pub action: String,
-    /// Path of the scope it was for.
+    /// Scope it was for: cgroup path, `host` or `other`.
     pub scope: String,
     /// Signal it was for.
     pub signal: Signal,
@@ -38,7 +41,7 @@ pub enum ActionResult {
         /// Exit code; 0 is success.
         code: i32,
     },
-    /// A signal ended it.
+    /// A signal ended it; the agent sends 9 when it stops.
     Killed {
         /// Number of the signal.
         signal: i32,
