@@ -2,7 +2,7 @@
 //!
 //! Owns the records that wait for journald. `libsystemd` sends on a blocking socket, so it does that on a thread of its
 //! own: a journald that is absent, full, stopped or restarting delays no tick. What comes meanwhile waits, up to 4,096
-//! records or 8 MiB, and is delivered in order when it is back; beyond that the oldest are lost and counted.
+//! records or 4 MiB, and is delivered in order when it is back; beyond that the oldest are lost and counted.
 
 use std::{io, os::unix::net::UnixDatagram, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub const OUTCOME_MESSAGE_ID: &str = "7df57855dd16467b858fc9df172d8df7";
 
 const BOUNDS: Bounds = Bounds {
     records: 4096,
-    bytes: 8 * 1024 * 1024,
+    bytes: 4 * 1024 * 1024,
 };
 const RETRY: Duration = Duration::from_millis(500);
 /// Attempts after which a record that a present journald does not take is given up.
@@ -99,9 +99,8 @@ fn send(entry: &Entry, attempts: u32) -> Delivery {
     let fields = entry.fields.iter().map(|(name, value)| (*name, value.as_ref()));
     match journal_send(entry.priority, &entry.message, fields) {
         Ok(()) => Delivery::Done,
-        Err(error) if attempts >= ATTEMPTS && is_there() => {
-            Delivery::Lost(format!("{error}; this record was given up"))
-        }
+        Err(_) if !is_there() => Delivery::Later(format!("nothing listens at {SD_JOURNAL_SOCK_PATH}")),
+        Err(error) if attempts >= ATTEMPTS => Delivery::Lost(format!("{error}; this record was given up")),
         Err(error) => Delivery::Later(error.to_string()),
     }
 }
