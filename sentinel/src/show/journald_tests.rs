@@ -1,3 +1,5 @@
+//! What the journal gets for a record; no journald is needed.
+
 use super::{super::samples::*, *};
 use crate::act::outcome::ActionResult;
 

@@ -1,3 +1,5 @@
+//! JSON lines through a real pipe, with a reader that reads, sleeps or leaves.
+
 use std::{
     io::{BufRead, BufReader, Read},
     os::fd::OwnedFd,

@@ -1,3 +1,5 @@
+//! The queue against another side that is slow, away, closed or picky. Never waits for a clock.
+
 use std::sync::mpsc::{self, Receiver};
 
 use super::*;

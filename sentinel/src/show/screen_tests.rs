@@ -1,3 +1,5 @@
+//! The screen and the terminal sink into a real pipe, with and without a cursor to move.
+
 use std::io::Read;
 
 use super::{

@@ -1,3 +1,5 @@
+//! What is said about a surface that is unwell, and how often.
+
 use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::fmt::MakeWriter;

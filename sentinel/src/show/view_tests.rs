@@ -1,3 +1,5 @@
+//! Golden text: what a reader sees, byte for byte, and what a hostile name can not make of it.
+
 use super::{
     super::{
         samples::{HOSTILE, origin, outcome as sample_outcome, snapshot, verdict as sample_verdict},
