@@ -1,5 +1,6 @@
 //! `Outcome`: what became of an action.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::judge::verdict::Signal;
@@ -8,7 +9,7 @@ use crate::judge::verdict::Signal;
 pub const SCHEMA: &str = "sentinel.outcome/1";
 
 /// What became of one action. Schema `sentinel.outcome/1`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -33,7 +34,7 @@ pub struct Outcome {
 }
 
 /// How an action ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum ActionResult {
     /// It ended by itself with this code.

@@ -25,11 +25,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     act::Outcome,
-    judge::{
-        Verdict,
-        verdict::{Level, Signal},
-    },
-    sense::sample::{Origin, Sample, Scope},
+    judge::{State, Verdict},
+    sense::sample::{Origin, Sample},
     time::Now,
 };
 
@@ -50,21 +47,10 @@ pub struct Snapshot {
     pub states: Vec<State>,
     /// Sensors that do not run, with the reason.
     pub unavailable: Arc<Vec<Unavailable>>,
+    /// Ticks since the start.
+    pub ticks: u64,
     /// Ticks that began later than half an interval after their time, since the start.
     pub late_ticks: u64,
-}
-
-/// The state of one signal of one scope.
-#[derive(Clone, Debug)]
-pub struct State {
-    /// What it is about.
-    pub scope: Arc<Scope>,
-    /// Which signal.
-    pub signal: Signal,
-    /// Level now.
-    pub level: Level,
-    /// Value now, in the signal's unit.
-    pub value: Option<f64>,
 }
 
 /// A sensor that does not run here.

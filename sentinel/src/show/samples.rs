@@ -172,6 +172,7 @@ pub(super) fn snapshot(path: &str) -> Snapshot {
             scope: scope(path),
             signal: Signal::Amplification,
             level: Level::Veto,
+            cause: Cause::RetryStorm,
             value: Some(3.1),
         }],
         ..Snapshot::default()

@@ -40,7 +40,7 @@ impl Terminal {
 
     fn add(&mut self, snapshot: &Snapshot) {
         self.rates.update(&snapshot.sample, snapshot.origin.page_bytes);
-        self.totals.ticks += 1;
+        self.totals.ticks = snapshot.ticks;
         self.totals.late_ticks = snapshot.late_ticks;
         for verdict in &snapshot.verdicts {
             *self.totals.verdicts.entry(verdict.level).or_default() += 1;
