@@ -62,13 +62,10 @@ fn network_interval(top: &mut Section<'_>, interval: Duration) -> Result<Duratio
         return Ok(Config::default().network_interval.min(interval));
     };
     if network > interval {
-        let found = format!(
-            "\"{}\", longer than `interval` (\"{}\")",
-            keys::time(network),
-            keys::time(interval)
-        );
-        let remedy = format!("write \"{}\" or shorter, or raise `interval`", keys::time(interval));
-        return Err(top.refuse("network_interval", found, remedy));
+        let (found, interval) = (format!("\"{}\"", keys::time(network)), keys::time(interval));
+        let allowed = format!("no longer than `interval` (\"{interval}\")");
+        let remedy = format!("write \"{interval}\" or shorter, or raise `interval`");
+        return Err(top.refuse_beside("network_interval", found, allowed, remedy));
     }
     Ok(network)
 }
@@ -109,10 +106,23 @@ fn amplification(section: &mut Section<'_>) -> Result<AmplificationConfig, Confi
         let ((low_name, low), (high_name, high)) = (pair[0], pair[1]);
         if low > high {
             // The one that is written in the file is the one to correct.
+            let remedy = "keep watch_ratio <= veto_ratio <= storm_ratio";
             let written = section.origins.contains_key(&format!("amplification.{high_name}"));
-            let (name, found) = if written { (high_name, high) } else { (low_name, low) };
-            let found = format!("{found}, which puts `{low_name}` ({low}) above `{high_name}` ({high})");
-            return Err(section.refuse(name, found, "keep watch_ratio <= veto_ratio <= storm_ratio"));
+            return Err(if written {
+                section.refuse_beside(
+                    high_name,
+                    high.to_string(),
+                    format!("at least `{low_name}` ({low})"),
+                    remedy,
+                )
+            } else {
+                section.refuse_beside(
+                    low_name,
+                    low.to_string(),
+                    format!("at most `{high_name}` ({high})"),
+                    remedy,
+                )
+            });
         }
     }
     Ok(config)

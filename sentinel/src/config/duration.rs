@@ -29,9 +29,5 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, (&'static str, String)>
 /// The same number with a unit, for one that was written without.
 pub(super) fn unit_remedy(number: &str) -> String {
     let number = number.trim_start_matches(['-', '+']);
-    if number.chars().all(|c| c.is_ascii_digit()) {
-        format!("write \"{number}s\" for seconds or \"{number}ms\" for milliseconds")
-    } else {
-        "write a whole number and its unit, as \"1s\" or \"200ms\"".into()
-    }
+    format!("write \"{number}s\" for seconds or \"{number}ms\" for milliseconds")
 }

@@ -168,15 +168,25 @@ impl<'a> Section<'a> {
         sections.collect()
     }
 
-    /// The error for a value of this section.
+    /// The error for a value of this section that its key does not allow.
     pub(super) fn refuse(&self, name: &str, found: impl Into<Box<str>>, remedy: impl Into<Box<str>>) -> ConfigError {
+        let allowed = keys::find(self.table, name).map_or_else(String::new, |key| key.kind.allowed());
+        self.refuse_beside(name, found, allowed, remedy)
+    }
+
+    /// The error for a value of this section that does not go with another one.
+    pub(super) fn refuse_beside(
+        &self,
+        name: &str,
+        found: impl Into<Box<str>>,
+        allowed: impl Into<Box<str>>,
+        remedy: impl Into<Box<str>>,
+    ) -> ConfigError {
         let key = format!("{}{name}", self.prefix);
         ConfigError::Value {
             at: self.origins.get(&key).unwrap_or(&self.start).clone(),
             found: found.into(),
-            allowed: keys::find(self.table, name)
-                .map_or_else(String::new, |key| key.kind.allowed())
-                .into(),
+            allowed: allowed.into(),
             remedy: remedy.into(),
             key: key.into(),
         }
