@@ -14,8 +14,6 @@ macro_rules! constants {
 constants! {
     /// Entries of one CPU's bank: slots including `other`.
     SLOTS: u32 = 1;
-    /// 1 to print debugging records through aya-log; 0 removes the code.
-    DEBUG: u8 = 0;
 
     /// `task_struct.pid`
     TASK_PID: u32 = 0;

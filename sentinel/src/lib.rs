@@ -4,6 +4,8 @@
 //! fields passes between the stages; `agent` alone knows their order.
 
 pub mod act;
+pub mod agent;
+pub mod cli;
 pub mod config;
 pub mod judge;
 pub mod kernel;

@@ -1,2 +1,6 @@
-//! Parses, builds, runs, drains.
-fn main() {}
+//! Parses, builds, runs, drains: see `cli`.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    sentinel::cli::main()
+}

@@ -54,6 +54,7 @@ impl Probe {
             mem: true,
             net: true,
             cgroup_root: Some(root.clone()),
+            debug: false,
         };
         let mut live = Live::new(Kernel::open(&options)?, root);
         live.read(Now::read(), true);

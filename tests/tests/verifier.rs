@@ -16,6 +16,7 @@ fn options() -> Options {
         mem: true,
         net: true,
         cgroup_root,
+        debug: false,
     }
 }
 

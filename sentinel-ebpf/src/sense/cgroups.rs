@@ -1,6 +1,7 @@
 //! Tells user space when a cgroup is removed, so that its slot can be given to another.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
 use sentinel_common::{
     event::{EVENT_CGROUP_REMOVED, Event},
     id::SLOT_OTHER,
@@ -13,6 +14,7 @@ use crate::{emit::emit, slots::cgroup_id};
 pub fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument of this tracepoint is a `struct cgroup`.
     let value = unsafe { cgroup_id(ctx.arg(0)) };
+    debug!(&ctx, "cgroup {} removed", value);
     emit(Event {
         kind: EVENT_CGROUP_REMOVED,
         slot: SLOT_OTHER,

@@ -4,6 +4,7 @@
 //! allocates between reading and writing one counter costs one count, about once in a hundred thousand.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
 use sentinel_common::{
     event::{EVENT_OOM_KILL, Event},
     id::SLOT_OTHER,
@@ -57,6 +58,10 @@ pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
     // SAFETY: where the constant says so, the first argument is a task; offsets and types are from BTF.
     let (slot, pid): (u32, u32) = unsafe { (of_task(task), field(task, TASK_PID.load())) };
+    debug!(
+        &ctx,
+        "process {} of slot {} chosen for an out-of-memory kill", pid, slot
+    );
     if let Some(counters) = counters(slot) {
         add_atomic(&mut counters.oom_kills, 1);
     }

@@ -12,6 +12,7 @@ use aya_ebpf::{
     macros::sock_ops,
     programs::SockOpsContext,
 };
+use aya_log_ebpf::debug;
 use sentinel_common::{
     loss,
     net::{
@@ -114,6 +115,12 @@ fn closed(ctx: &SockOpsContext) {
     }
     socket.flags &= !PENDING_ATTEMPT;
     add_atomic(&mut counters.connect_failures, 1);
+    debug!(
+        ctx,
+        "slot {}: attempt at port {} failed",
+        socket.slot,
+        u32::from_be(ctx.remote_port())
+    );
     match DESTINATIONS.get_ptr_mut(&destination(ctx, socket.slot)) {
         // SAFETY: the pointer comes from the map.
         Some(seen) => add_atomic(unsafe { &mut (*seen).failures }, 1),

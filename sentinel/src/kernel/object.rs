@@ -10,6 +10,7 @@ use aya::{
         perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
 };
+use aya_log::EbpfLogger;
 use sentinel_common::{
     event::Event,
     histogram::WAIT_BUCKETS,
@@ -20,6 +21,7 @@ use sentinel_common::{
     net::{Destination, DestinationCounters, NetCounters},
     sched::{RunQueueCounters, SchedCounters},
 };
+use tracing_log::LogTracer;
 
 use super::{
     Btf, KernelError,
@@ -49,6 +51,8 @@ pub struct Options {
     pub net: bool,
     /// Root of the cgroup v2 hierarchy; `None` when there is none.
     pub cgroup_root: Option<PathBuf>,
+    /// Let the programs print debugging records; the code for them is removed otherwise.
+    pub debug: bool,
 }
 
 /// A sensor, or a part of one that can be missing by itself.
@@ -87,6 +91,7 @@ pub struct Kernel {
     cgroup_slots: HashMap<MapData, u64, u32>,
     destinations: HashMap<MapData, Destination, DestinationCounters>,
     events: RingBuf<MapData>,
+    log: Option<EbpfLogger<LogTracer>>,
 }
 
 impl Kernel {
@@ -96,11 +101,11 @@ impl Kernel {
     /// When nothing can run at all: no rights, no type information, an object the kernel does not take. A single
     /// sensor that cannot run is no error: see [`Kernel::sensors`].
     pub fn open(options: &Options) -> Result<Self, KernelError> {
-        let btf = read_btf()?;
+        let (btf, _) = read_btf()?;
         let cpus = possible_cpus();
         let slots = options.max_cgroups + SLOT_FIRST;
         let layout = Layout::of(&btf);
-        let mut ebpf = load(&layout, cpus, slots)?;
+        let mut ebpf = load(&layout, cpus, slots, options.debug)?;
         let kernel_btf = aya::Btf::from_sys_fs().map_err(|error| KernelError::Object(error.to_string()))?;
 
         let mut free_slots = Queue::try_from(take(&mut ebpf, names::FREE_SLOTS)?).map_err(|e| map_error(&e))?;
@@ -120,6 +125,7 @@ impl Kernel {
             cgroup_slots: HashMap::try_from(take(&mut ebpf, names::CGROUP_SLOTS)?).map_err(|e| map_error(&e))?,
             destinations: HashMap::try_from(take(&mut ebpf, names::DESTINATIONS)?).map_err(|e| map_error(&e))?,
             events: RingBuf::try_from(take(&mut ebpf, names::EVENTS)?).map_err(|e| map_error(&e))?,
+            log: if options.debug { logger(&mut ebpf) } else { None },
             sensors: Vec::new(),
             cpus,
             slots,
@@ -376,8 +382,11 @@ impl Kernel {
         (0..self.cpus).filter_map(move |cpu| map.get(cpu * self.slots + slot))
     }
 
-    /// The next event, if there is one.
+    /// The next event, if there is one. Prints what the programs have to say on the way.
     pub fn next_event(&mut self) -> Option<Event> {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
         let item = self.events.next()?;
         let bytes: &[u8] = &item;
         let bytes: &[u8; size_of::<Event>()] = bytes.try_into().ok()?;
@@ -425,6 +434,13 @@ impl Kernel {
         };
         self.ebpf.programs().filter_map(facts).collect()
     }
+}
+
+/// Debugging records of the programs, as records of the agent's own log.
+fn logger(ebpf: &mut Ebpf) -> Option<EbpfLogger<LogTracer>> {
+    EbpfLogger::init_with_logger(ebpf, LogTracer::new())
+        .inspect_err(|error| tracing::warn!("the programs' debugging records cannot be read: {error}"))
+        .ok()
 }
 
 fn again(error: &KernelError) -> KernelError {
@@ -478,7 +494,7 @@ impl Layout {
     }
 }
 
-fn load(layout: &Layout, cpus: u32, slots: u32) -> Result<Ebpf, KernelError> {
+fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Result<Ebpf, KernelError> {
     let task = layout.task.as_ref().copied().unwrap_or_default();
     let run_queue = layout.run_queue.as_ref().copied().unwrap_or_default();
     let rss = layout.rss.as_ref().copied().unwrap_or_default();
@@ -503,12 +519,15 @@ fn load(layout: &Layout, cpus: u32, slots: u32) -> Result<Ebpf, KernelError> {
         ("MM_RSS_SWAP", &rss[2]),
         ("MM_RSS_SHMEM", &rss[3]),
     ];
+    // aya-log's own constant: 0 removes the code, 5 lets every level through.
+    let log_level = if debug { 5u8 } else { 0 };
     let mut loader = EbpfLoader::new();
     loader.verifier_log_level(VerifierLogLevel::default());
     for (name, value) in constants {
         loader.override_global(name, value, true);
     }
     loader
+        .override_global("AYA_LOG_LEVEL", &log_level, false)
         .override_global("RQ_HAS_DELAYED", &has_delayed, true)
         .override_global("RQ_QUEUED", &queued, true)
         .override_global("RQ_RUNNABLE", &runnable, true)
@@ -534,14 +553,15 @@ fn map_error(error: &MapError) -> KernelError {
     KernelError::Object(error.to_string())
 }
 
-/// Reads the kernel's type information.
-pub(super) fn read_btf() -> Result<Btf, KernelError> {
+/// Reads the kernel's type information; how many bytes it has.
+pub(super) fn read_btf() -> Result<(Btf, u64), KernelError> {
     let path = PathBuf::from(BTF_PATH);
     let bytes = std::fs::read(&path).map_err(|source| KernelError::NoBtf {
         path: path.clone(),
         source,
     })?;
-    Btf::parse(&bytes).map_err(|source| KernelError::BadBtf { path, source })
+    let btf = Btf::parse(&bytes).map_err(|source| KernelError::BadBtf { path, source })?;
+    Ok((btf, bytes.len() as u64))
 }
 
 /// CPUs that may ever be online; one when the kernel does not say.

@@ -7,6 +7,7 @@ pub mod limits;
 pub mod live;
 pub mod mount;
 pub mod naming;
+pub mod origin;
 pub mod record;
 pub mod replay;
 pub mod sample;

@@ -1,0 +1,62 @@
+//! What the binary says about itself: schemas, completions, the manual page.
+
+use std::io;
+
+use clap::{Args, CommandFactory as _, ValueEnum};
+use clap_complete::Shell;
+use schemars::schema_for;
+
+use super::{Cli, Failure, exit};
+use crate::{
+    act::{Outcome, plan::Plan},
+    judge::Verdict,
+    sense::Sample,
+};
+
+/// Options of `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Which one
+    name: Name,
+}
+
+/// Documents with a schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Name {
+    /// What is said about one signal of one scope
+    Verdict,
+    /// What would be done or is done about it
+    Plan,
+    /// What became of it
+    Outcome,
+    /// What was measured: one line of a recording
+    Sample,
+}
+
+pub(super) fn schema(options: &Schema) -> Result<u8, Failure> {
+    let schema = match options.name {
+        Name::Verdict => schema_for!(Verdict),
+        Name::Plan => schema_for!(Plan),
+        Name::Outcome => schema_for!(Outcome),
+        Name::Sample => schema_for!(Sample),
+    };
+    println!("{}", serde_json::to_string_pretty(&schema)?);
+    Ok(exit::DONE)
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Which shell
+    shell: Shell,
+}
+
+pub(super) fn completions(options: &Completions) -> Result<u8, Failure> {
+    clap_complete::generate(options.shell, &mut Cli::command(), "sentinel", &mut io::stdout());
+    Ok(exit::DONE)
+}
+
+pub(super) fn man() -> Result<u8, Failure> {
+    clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+    Ok(exit::DONE)
+}

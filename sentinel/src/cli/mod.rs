@@ -1,0 +1,111 @@
+//! The command line: what can be asked for, and with which exit code it ends.
+#![forbid(unsafe_code)]
+
+mod check;
+mod config;
+mod documents;
+mod options;
+mod record;
+mod replay;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use options::Cli;
+
+/// Exit codes.
+pub mod exit {
+    /// Done.
+    pub const DONE: u8 = 0;
+    /// Failed while running.
+    pub const FAILED: u8 = 1;
+    /// Bad usage or configuration.
+    pub const USAGE: u8 = 2;
+    /// This host cannot.
+    pub const HOST: u8 = 3;
+    /// `--fail-on` was reached.
+    pub const REACHED: u8 = 4;
+}
+
+/// Why a command ended early: what to say, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn new(code: u8, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code,
+            error: error.into(),
+        }
+    }
+
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(exit::USAGE, error)
+    }
+
+    fn host(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(exit::HOST, error)
+    }
+}
+
+/// What fails without saying more has failed while running.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(exit::FAILED, error)
+    }
+}
+
+/// Parses the command line and does what it asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { code, error }) => {
+            // One line, whatever lies under it.
+            let text = format!("{error:#}").replace('\n', " ");
+            eprintln!("sentinel: {}", crate::show::escape::line(&text));
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch this host until told to stop
+    Run(run::Options),
+    /// Say what this host offers, and what is missing
+    Check(check::Options),
+    /// Judge a recording again; needs no privileges
+    Replay(replay::Options),
+    /// Write every sample to a file, judging nothing
+    Record(record::Options),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print a JSON schema
+    Schema(documents::Schema),
+    /// Print completions for a shell
+    Completions(documents::Completions),
+    /// Print the manual page
+    Man,
+}
+
+fn dispatch(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Run(options) => run::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Replay(options) => replay::run(&options),
+        Command::Record(options) => record::run(&options),
+        Command::Config(command) => config::run(&command),
+        Command::Schema(schema) => documents::schema(&schema),
+        Command::Completions(completions) => documents::completions(&completions),
+        Command::Man => documents::man(),
+    }
+}
