@@ -1,1 +1,3 @@
 //! Helpers shared by the contracts.
+
+pub mod synthetic;

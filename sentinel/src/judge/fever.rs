@@ -36,7 +36,7 @@ const HOLD_BURST: Hold = Hold {
 const QUICK_STEP_S: f64 = 1.0;
 const SLOW_STEP_S: f64 = 6.0;
 /// Irregularity up to which ten quick steps are enough; a compiler at work is less regular.
-const REGULAR: f64 = 0.6;
+const REGULAR: f64 = 0.35;
 /// Share of the growth that has to be resident memory of processes: the page cache is not.
 const RESIDENT_SHARE: f64 = 0.3;
 /// Velocity in floors from which on a leak is one whatever the forecast.
@@ -202,7 +202,7 @@ impl Fever {
         };
     }
 
-    /// The quick test where growth is regular, else the slow one. Most scopes do not grow at all: they cost nothing.
+    /// The quick test where growth is regular and the scope not known to give back, else the slow one. Most scopes do not grow at all: they cost nothing.
     fn sustained(&self, config: &FeverConfig) -> Option<Trend> {
         let floor = config.floor_mb_per_s;
         let tested = |growth: &Growth, regular: f64| {
@@ -212,7 +212,8 @@ impl Fever {
             let trend = growth.trend()?;
             (trend.is_sustained(floor) && trend.irregularity <= regular).then_some(trend)
         };
-        tested(&self.quick, REGULAR).or_else(|| tested(&self.slow, f64::INFINITY))
+        let quick = tested(&self.quick, REGULAR).filter(|_| !self.sawtooth.is_known());
+        quick.or_else(|| tested(&self.slow, f64::INFINITY))
     }
 
     /// The sooner of the scope's own limit and the host's available memory.
