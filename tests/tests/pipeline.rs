@@ -590,6 +590,56 @@ fn rates_do_not_depend_on_the_interval() {
     }
 }
 
+/// Anything a damaged recording could hold.
+fn absurd(noise: &mut Noise) -> u64 {
+    match noise.count(3.0) {
+        3 => u64::MAX,
+        _ => 1 << noise.count(62.0),
+    }
+}
+
+#[test]
+fn absurd_counts_break_nothing_and_no_number_is_infinite() {
+    for seed in SEEDS {
+        let mut rig = Rig::new(seed, &Config::default(), &["a", "b"]);
+        rig.run(20.0);
+        let mut noise = Noise::new(seed);
+        let mut every_tick = JudgeConfig::from(&Config::default());
+        every_tick.every_tick = true;
+        let mut judge = Judge::new(every_tick, origin().into());
+        let mut verdicts = Vec::new();
+        for sample in &mut rig.samples {
+            for scope in &mut sample.scopes {
+                if let Some(sched) = &mut scope.sched {
+                    (sched.waits, sched.wait_ns) = (absurd(&mut noise), absurd(&mut noise));
+                    (sched.wait_units_squared, sched.on_cpu_ns) = (absurd(&mut noise), absurd(&mut noise));
+                }
+                if let Some(mem) = &mut scope.mem {
+                    (mem.allocated[10], mem.freed[10]) = (absurd(&mut noise), absurd(&mut noise));
+                    mem.rss_anon_pages = Some(absurd(&mut noise) as i64);
+                    mem.rss_shmem_pages = Some(absurd(&mut noise) as i64);
+                }
+                if let Some(net) = &mut scope.net {
+                    (net.connect_attempts, net.connect_failures) = (absurd(&mut noise), absurd(&mut noise));
+                    (net.external.egress_packets, net.loopback.egress_packets) = (u64::MAX, absurd(&mut noise));
+                }
+                scope.memory_max_bytes = Some(absurd(&mut noise));
+                scope.memory_current_bytes = Some(absurd(&mut noise));
+            }
+            sample.elapsed.sched_ns = sample.elapsed.sched_ns.map(|_| absurd(&mut noise) % 3_000_000_000);
+            sample.elapsed.net_ns = Some(absurd(&mut noise));
+            judge.observe(sample, &mut verdicts);
+        }
+        assert!(!verdicts.is_empty());
+        for verdict in &verdicts {
+            let json = serde_json::to_string(verdict).unwrap();
+            let read: Verdict = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+            assert_eq!(read.value.is_some(), verdict.value.is_some(), "{json}");
+            assert_eq!(read.sigma.is_some(), verdict.sigma.is_some(), "{json}");
+        }
+    }
+}
+
 #[test]
 fn replay_gives_identical_verdicts() {
     let config = Config::default();

@@ -72,24 +72,27 @@ impl Work {
             failures: net.connect_failures,
             retransmits: net.retransmits,
             resets_in: net.resets_in,
-            packets_out: net.external.egress_packets + net.loopback.egress_packets,
-            packets_in: net.external.ingress_packets + net.loopback.ingress_packets,
+            packets_out: net.external.egress_packets.saturating_add(net.loopback.egress_packets),
+            packets_in: net
+                .external
+                .ingress_packets
+                .saturating_add(net.loopback.ingress_packets),
         }
     }
 }
 
 impl Counts for Work {
     fn add(&mut self, other: &Self) {
-        self.work_out += other.work_out;
-        self.work_in += other.work_in;
-        self.requests += other.requests;
-        self.responses += other.responses;
-        self.attempts += other.attempts;
-        self.failures += other.failures;
-        self.retransmits += other.retransmits;
-        self.resets_in += other.resets_in;
-        self.packets_out += other.packets_out;
-        self.packets_in += other.packets_in;
+        self.work_out = self.work_out.saturating_add(other.work_out);
+        self.work_in = self.work_in.saturating_add(other.work_in);
+        self.requests = self.requests.saturating_add(other.requests);
+        self.responses = self.responses.saturating_add(other.responses);
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.retransmits = self.retransmits.saturating_add(other.retransmits);
+        self.resets_in = self.resets_in.saturating_add(other.resets_in);
+        self.packets_out = self.packets_out.saturating_add(other.packets_out);
+        self.packets_in = self.packets_in.saturating_add(other.packets_in);
     }
 }
 
