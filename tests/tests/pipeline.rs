@@ -393,7 +393,21 @@ fn a_storm_against_a_slow_back_end_shows_in_answers_that_do_not_come() {
         *rig.load("proxy") = gateway(200.0, 600.0, 0.0);
         rig.load("proxy").unanswered = 0.9;
         rig.run(10.0);
-        assert_veto(rig, "proxy", Signal::Amplification, Cause::RetryStorm, 30.0, 2.0);
+        assert_veto(rig, "proxy", Signal::Amplification, Cause::RetryStorm, 30.0, 3.0);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_fan_out_whose_first_answers_take_a_second_is_no_storm() {
+    each_seed(&["gateway", "bystander"], |rig| {
+        rig.run(30.0);
+        *rig.load("gateway") = gateway(100.0, 300.0, 0.0);
+        rig.load("gateway").unanswered = 1.0;
+        rig.run(1.0);
+        rig.load("gateway").unanswered = 0.0;
+        rig.run(30.0);
+        assert_no_veto(rig);
         assert_calm(rig, "bystander");
     });
 }
