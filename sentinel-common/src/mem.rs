@@ -41,8 +41,10 @@ pub const MM_PAGES_ENTRIES: u32 = 4096;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MmPages {
-    /// Address of the `mm_struct`, an identity only; 0 is empty.
-    pub mm: u64,
+    /// Low half of the address of the `mm_struct`, an identity only; 0 is empty.
+    pub mm: u32,
+    /// Slot in which it last grew; what it gives back is taken from there.
+    pub slot: u32,
     /// Pages by kind.
     pub pages: [u64; RSS_KINDS],
     /// Which kinds were seen, one bit each.
@@ -54,4 +56,12 @@ pub struct MmPages {
 pod!(MemCounters, MmPages);
 const _: () = assert!(size_of::<MemCounters>() == 256);
 const _: () = assert!(size_of::<MmPages>() == 64);
+
+/// Index of an address space in the table of resident pages, see [`crate::id::cache_index`] for the method.
+#[inline(always)]
+#[must_use]
+pub const fn mm_index(mm: u32) -> u32 {
+    ((mm as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - MM_PAGES_ENTRIES.trailing_zeros())) as u32
+}
+
 const _: () = assert!(MM_PAGES_ENTRIES.is_power_of_two());

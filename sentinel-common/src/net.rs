@@ -16,6 +16,14 @@ pub const DIRECTION_IN: u8 = 1;
 /// The last data went out.
 pub const DIRECTION_OUT: u8 = 2;
 
+/// Flag: a connection attempt is under way.
+pub const PENDING_ATTEMPT: u8 = 1;
+/// Flag: the socket was accepted and its slot was not known then; its first packet counts the accept.
+pub const PENDING_ACCEPT: u8 = 2;
+/// Flag: no attempt or accept was counted for this socket (UDP, or older than the agent), so its first turn is work
+/// of its own.
+pub const NO_CONNECTION_COUNTED: u8 = 4;
+
 /// Index of traffic that leaves or enters the host in [`NetCounters::traffic`].
 pub const PATH_EXTERNAL: usize = 0;
 /// Index of loopback traffic.
@@ -90,8 +98,8 @@ pub struct SocketState {
     pub role: u8,
     /// [`DIRECTION_NONE`], [`DIRECTION_IN`] or [`DIRECTION_OUT`].
     pub direction: u8,
-    /// 1 while a connection attempt is under way.
-    pub connecting: u8,
+    /// Bits: [`PENDING_ATTEMPT`], [`PENDING_ACCEPT`], [`NO_CONNECTION_COUNTED`].
+    pub flags: u8,
     /// Padding.
     pub _pad: u8,
     /// Bytes received.

@@ -79,6 +79,32 @@ pub struct TaskWait {
     pub _pad: u32,
 }
 
+/// Index of a thread in the table of waits: threads with neighbouring ids lie a cache line apart, so that two CPUs
+/// running them do not share one.
+#[inline(always)]
+#[must_use]
+pub const fn task_index(pid: u32) -> u32 {
+    const LINE_SHIFT: u32 = 2;
+    let low = pid & (TASK_WAITS_ENTRIES - 1);
+    ((low << LINE_SHIFT) | (low >> (TASK_WAITS_ENTRIES.trailing_zeros() - LINE_SHIFT))) & (TASK_WAITS_ENTRIES - 1)
+}
+
+/// What a thread waited before it ran this time, from its `run_delay` now, when it was switched in, and when it last
+/// left a CPU (`None` when that is not known).
+///
+/// The last one is preferred: a thread that is migrated while it waits is credited its wait so far before it is
+/// switched in, and only the difference to the time it last left has it whole. An older value of another thread with
+/// the same id shows by being larger than now, or by saying less than what was seen since switch-in.
+#[inline(always)]
+#[must_use]
+pub const fn wait_ns(now: u64, at_switch_in: u64, at_last_leave: Option<u64>) -> u64 {
+    let seen = now.wrapping_sub(at_switch_in);
+    match at_last_leave {
+        Some(before) if before <= at_switch_in => now.wrapping_sub(before),
+        _ => seen,
+    }
+}
+
 /// Run-queue lengths sampled on one CPU. The length counts the running task; 0 is idle.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +129,26 @@ const _: () = assert!(TASK_WAITS_ENTRIES.is_power_of_two());
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_begun_on_another_cpu_is_whole() {
+        assert_eq!(wait_ns(1500, 1200, Some(1000)), 500);
+        assert_eq!(wait_ns(1500, 1200, None), 300);
+        assert_eq!(
+            wait_ns(1500, 1200, Some(9000)),
+            300,
+            "an id used again by a younger thread"
+        );
+    }
+
+    #[test]
+    fn neighbouring_threads_lie_a_cache_line_apart_and_no_two_share_an_entry() {
+        let mut used = [false; TASK_WAITS_ENTRIES as usize];
+        for pid in 0..TASK_WAITS_ENTRIES {
+            assert!(!core::mem::replace(&mut used[task_index(pid) as usize], true));
+        }
+        assert_eq!(task_index(2) - task_index(1), 4);
+    }
 
     #[test]
     fn squares_round_to_the_nearest_unit_and_never_overflow() {

@@ -1,6 +1,26 @@
-//! sentinel's kernel programs.
+//! sentinel's kernel programs: they count what passes a hook into maps, and never judge.
+//!
+//! Owns: the maps and the programs. Comes in: field offsets and sizes, set as constants before load. Goes out:
+//! counters that only grow, and rare events. Never: stops, delays or changes what it watches.
 #![no_std]
 #![no_main]
+#![allow(
+    internal_features,
+    reason = "BPF has no compare-and-swap: core's atomics do not build, the intrinsic does"
+)]
+#![feature(asm_experimental_arch, core_intrinsics)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+#![allow(
+    unreachable_pub,
+    reason = "a program is exported to the kernel by its section, not by its path"
+)]
+
+mod count;
+mod emit;
+mod maps;
+mod offsets;
+mod sense;
+mod slots;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -6,6 +6,8 @@
 pub mod act;
 pub mod config;
 pub mod judge;
+pub mod kernel;
 pub mod sense;
 pub mod show;
+pub mod single;
 pub mod time;

@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use rustix::time::{ClockId, clock_gettime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One reading of the clocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Now {
     /// Wall clock: milliseconds since the Unix epoch.
     pub unix_ms: i64,

@@ -1,3 +1,17 @@
-//! Helpers shared by the contracts.
+//! Helpers shared by the contracts: guards that put something into the world and take it away again when they are
+//! dropped, also by a panic, and readers of the kernel's own books.
+//!
+//! Loads stay on loopback or in a network namespace of their own and are bounded in time. Only processes that were
+//! started here are ended, each by its id.
+#![forbid(unsafe_code)]
 
+pub mod books;
+pub mod cgroup;
+pub mod haproxy;
+pub mod lines;
+pub mod netns;
+pub mod paths;
+pub mod process;
 pub mod synthetic;
+pub mod wait;
+pub mod workload;

@@ -1,13 +1,17 @@
 //! `Outcome`: what became of an action.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::judge::verdict::Signal;
 
+/// The schema name in every outcome.
+pub const SCHEMA: &str = "sentinel.outcome/1";
+
 /// What became of one action. Schema `sentinel.outcome/1`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
-    /// Always `sentinel.outcome/1`.
+    /// Always [`SCHEMA`].
     pub schema: String,
     /// RFC 3339 time at which it ended.
     pub time: String,
@@ -15,7 +19,7 @@ pub struct Outcome {
     pub verdict_id: String,
     /// What: `hook:NAME`.
     pub action: String,
-    /// Path of the scope it was for.
+    /// Scope it was for: cgroup path, `host` or `other`.
     pub scope: String,
     /// Signal it was for.
     pub signal: Signal,
@@ -30,7 +34,7 @@ pub struct Outcome {
 }
 
 /// How an action ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum ActionResult {
     /// It ended by itself with this code.
@@ -38,7 +42,7 @@ pub enum ActionResult {
         /// Exit code; 0 is success.
         code: i32,
     },
-    /// A signal ended it.
+    /// A signal ended it; the agent sends 9 when it stops.
     Killed {
         /// Number of the signal.
         signal: i32,

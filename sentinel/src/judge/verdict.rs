@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{config::Autonomy, sense::sample::Scope};
@@ -10,7 +11,7 @@ use crate::{config::Autonomy, sense::sample::Scope};
 pub const SCHEMA: &str = "sentinel.verdict/1";
 
 /// What is said about one signal of one scope at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -69,7 +70,7 @@ pub struct Verdict {
 }
 
 /// The three signals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
     /// Variance of run-queue wait.
@@ -96,7 +97,7 @@ impl Signal {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Not enough to say: warm-up, stale or missing data. Never acts.
@@ -124,7 +125,7 @@ impl Level {
 }
 
 /// Why: a closed list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Nothing is wrong.
@@ -176,7 +177,7 @@ impl Cause {
 }
 
 /// Phase of an amplifying scope.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Work out follows work in.
@@ -193,7 +194,7 @@ pub enum Phase {
 }
 
 /// The scope's own past, without what is being judged.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Baseline {
     /// Mean, in the verdict's unit.
     pub mean: f64,
@@ -204,7 +205,7 @@ pub struct Baseline {
 }
 
 /// Time to exhaustion.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// Seconds until the limit is reached at the present slope.
     pub exhaustion_s: f64,
@@ -217,7 +218,7 @@ pub struct Forecast {
 }
 
 /// One line of a plan as a verdict shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedAction {
     /// What: `hook:NAME`.
     pub action: String,

@@ -1,8 +1,23 @@
 //! From counters to samples: differences over elapsed time, per scope.
 #![forbid(unsafe_code)]
 
+pub mod cgroups;
+pub mod delta;
+pub mod limits;
+pub mod live;
+pub mod mount;
+pub mod naming;
 pub mod record;
 pub mod replay;
 pub mod sample;
+mod slots;
 
 pub use sample::Sample;
+
+use crate::time::Now;
+
+/// Where samples come from: the running kernel. The edge at which tests put their own.
+pub trait Source {
+    /// Reads what was counted since the last reading: every sensor when it is a `tick`, else the network sensor only.
+    fn read(&mut self, now: Now, tick: bool) -> Sample;
+}

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use sentinel_common::{histogram::WAIT_BUCKETS, mem::ORDERS};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Now;
 
 /// What holds for a whole run or recording.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// Host name.
     pub host: String,
@@ -26,7 +27,7 @@ pub struct Origin {
 }
 
 /// One reading. The network sensor may be read more often than the others, which are `None` then.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
     /// Counts samples of a run from 1.
     pub seq: u64,
@@ -45,7 +46,7 @@ pub struct Sample {
 }
 
 /// One kind of loss since the last sample.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
     /// A name from `sentinel_common::loss::LOSS_NAMES`.
     pub kind: String,
@@ -54,7 +55,7 @@ pub struct Loss {
 }
 
 /// Real time covered by each sensor's differences, nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Elapsed {
     /// Scheduler sensor.
     pub sched_ns: Option<u64>,
@@ -65,7 +66,7 @@ pub struct Elapsed {
 }
 
 /// The host as a whole: sums over all scopes, and what only the host has.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Sum over all scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,7 +89,7 @@ pub struct Host {
 }
 
 /// One cgroup's share.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScopeSample {
     /// Who it is.
     pub scope: Arc<Scope>,
@@ -113,7 +114,7 @@ pub struct ScopeSample {
 }
 
 /// What a verdict is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Scope {
     /// `host`, `cgroup` or `other`.
     pub kind: ScopeKind,
@@ -135,14 +136,17 @@ impl Scope {
         Self::default()
     }
 
-    /// The shortest name a reader knows it by: unit, short container id, last part of the path, or `host`.
+    /// The shortest name a reader knows it by: short container id, unit, last part of the path, or `host`.
     #[must_use]
     pub fn name(&self) -> &str {
+        // A container's own unit only repeats its id at full length.
+        if let Some(container) = &self.container
+            && self.unit.as_ref().is_none_or(|unit| unit.contains(container.as_str()))
+        {
+            return container.get(..12).unwrap_or(container);
+        }
         if let Some(unit) = &self.unit {
             return unit;
-        }
-        if let Some(container) = &self.container {
-            return container.get(..12).unwrap_or(container);
         }
         match self.kind {
             ScopeKind::Host => "host",
@@ -154,7 +158,7 @@ impl Scope {
 }
 
 /// Kind of a scope.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScopeKind {
     /// The whole host.
@@ -167,7 +171,7 @@ pub enum ScopeKind {
 }
 
 /// Scheduler counts, see `sentinel_common::sched::SchedCounters`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sched {
     /// Waits that ended: one per scheduling.
     pub waits: u64,
@@ -186,7 +190,7 @@ pub struct Sched {
 }
 
 /// Page counts, see `sentinel_common::mem::MemCounters`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mem {
     /// Allocations by order.
     pub allocated: [u64; ORDERS],
@@ -224,7 +228,7 @@ fn pages(by_order: &[u64; ORDERS]) -> u64 {
 }
 
 /// Network counts, see `sentinel_common::net::NetCounters`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Net {
     /// Traffic that enters or leaves the host.
     pub external: Traffic,
@@ -277,7 +281,7 @@ impl Net {
 }
 
 /// Packets and bytes over one path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Packets received.
     pub ingress_packets: u64,
@@ -290,7 +294,7 @@ pub struct Traffic {
 }
 
 /// Run-queue lengths over all CPUs, sampled at 99 Hz on each. The length counts the running task; 0 is idle.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunQueue {
     /// Samples taken.
     pub samples: u64,

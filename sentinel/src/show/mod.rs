@@ -1,15 +1,32 @@
 //! From snapshots to surfaces: journald, JSON lines, the terminal.
+//!
+//! In: one [`Snapshot`] per tick. Out: text and records. A surface never delays a tick: what it cannot take at once
+//! waits in a bounded queue, and what does not fit there is counted. Nothing here reads a sensor or judges.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+pub mod check;
+pub mod encode;
+pub mod escape;
+pub mod journald;
+pub mod json;
+pub mod needs;
+mod outbox;
+mod output;
+pub mod screen;
+pub mod sinks;
+pub mod status;
+pub mod terminal;
+pub mod view;
+pub mod words;
+
+pub use sinks::Sinks;
+
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     act::Outcome,
-    judge::{
-        Verdict,
-        verdict::{Level, Signal},
-    },
-    sense::sample::{Origin, Sample, Scope},
+    judge::{State, Verdict},
+    sense::sample::{Origin, Sample},
     time::Now,
 };
 
@@ -30,21 +47,10 @@ pub struct Snapshot {
     pub states: Vec<State>,
     /// Sensors that do not run, with the reason.
     pub unavailable: Arc<Vec<Unavailable>>,
+    /// Ticks since the start.
+    pub ticks: u64,
     /// Ticks that began later than half an interval after their time, since the start.
     pub late_ticks: u64,
-}
-
-/// The state of one signal of one scope.
-#[derive(Clone, Debug)]
-pub struct State {
-    /// What it is about.
-    pub scope: Arc<Scope>,
-    /// Which signal.
-    pub signal: Signal,
-    /// Level now.
-    pub level: Level,
-    /// Value now, in the signal's unit.
-    pub value: Option<f64>,
 }
 
 /// A sensor that does not run here.
@@ -61,19 +67,52 @@ pub trait Sink {
     /// Its name in messages about it.
     fn name(&self) -> &'static str;
 
-    /// Publishes one snapshot.
+    /// Publishes one snapshot; `records` are its verdicts and outcomes, encoded. Never waits.
     ///
     /// # Errors
-    /// What kept it from being published. The agent says so once, and again when it works again.
-    fn publish(&mut self, snapshot: &Snapshot) -> Result<(), SinkError>;
+    /// What keeps it, or kept it since the last call, from getting through. [`Sinks`] says so once, and again when it
+    /// works again.
+    fn publish(&mut self, snapshot: &Snapshot, records: &[encode::Record]) -> Result<(), SinkError>;
+
+    /// Records that did not get through and never will, since the start.
+    fn lost(&self) -> u64 {
+        0
+    }
+
+    /// Gets through what still waits, for `patience` at the most. Nothing is published after it.
+    fn finish(&mut self, patience: Duration) {
+        let _ = patience;
+    }
 }
 
 /// A surface that could not take a snapshot.
-#[derive(Debug, thiserror::Error)]
-#[error("{sink}: {reason}")]
-pub struct SinkError {
-    /// Name of the sink.
-    pub sink: &'static str,
-    /// What happened, and what would help.
-    pub reason: String,
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// Its reader is gone for good: time to end the run, calmly.
+    #[error("{sink} was closed by its reader")]
+    Closed {
+        /// Name of the sink.
+        sink: &'static str,
+    },
+    /// It may get well again by itself.
+    #[error("{sink}: {reason}")]
+    Unwell {
+        /// Name of the sink.
+        sink: &'static str,
+        /// What happened.
+        reason: String,
+    },
 }
+
+impl SinkError {
+    fn from_health(sink: &'static str, health: outbox::Health) -> Result<(), Self> {
+        match health {
+            outbox::Health::Well => Ok(()),
+            outbox::Health::Unwell(reason) => Err(Self::Unwell { sink, reason }),
+            outbox::Health::Closed => Err(Self::Closed { sink }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod samples;

@@ -1,15 +1,36 @@
 //! Checked configuration: what the rest of the agent may rely on. Raw TOML goes in at one place and never further.
+//!
+//! `read` knows TOML, lines and kinds; `check` knows what must hold between values; `settings` shows what is in force.
+//! A config never changes after start.
 #![forbid(unsafe_code)]
 
-use std::{path::PathBuf, time::Duration};
+mod account;
+mod check;
+mod duration;
+mod error;
+pub mod keys;
+mod load;
+mod read;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use globset::GlobMatcher;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    account::Account,
+    error::ConfigError,
+    load::{DEFAULT_PATH, MAX_BYTES, parse_time},
+    settings::{Origin, Setting},
+};
 use crate::judge::verdict::{Level, Signal};
 
 /// What the agent may do by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Autonomy {
     /// Says what it would do. No enforcing program is loaded, no hook runs.
@@ -19,6 +40,21 @@ pub enum Autonomy {
     Approve,
     /// Acts.
     Auto,
+}
+
+impl Autonomy {
+    /// All of them, from the least to the most.
+    pub const ALL: [Self; 3] = [Self::Observe, Self::Approve, Self::Auto];
+
+    /// The name on every surface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Approve => "approve",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// Everything that can be set, checked.
@@ -42,6 +78,8 @@ pub struct Config {
     pub hooks: Vec<HookConfig>,
     /// File it came from; `None` for defaults only.
     pub source: Option<PathBuf>,
+    /// Where each value that somebody set came from, by full key: `interval`, `jitter.sigma`, `hook.NAME.timeout`.
+    pub origins: BTreeMap<String, Origin>,
 }
 
 /// `[jitter]`
@@ -49,10 +87,10 @@ pub struct Config {
 pub struct JitterConfig {
     /// False turns the sensor and the signal off.
     pub enabled: bool,
-    /// Sigmas above the baseline that count as a sign. Default 2.0.
+    /// Sigmas above the baseline that count as a sign; 0.1 to 100. Default 2.0.
     pub sigma: f64,
     /// Mean run-queue wait per second of wall time and CPU below which nothing is wrong, whatever the variance, in
-    /// milliseconds of waiting per second. Default 50.
+    /// milliseconds of waiting per second; 0 to 1,000,000. Default 50.
     pub floor_ms_per_s: f64,
 }
 
@@ -61,9 +99,9 @@ pub struct JitterConfig {
 pub struct FeverConfig {
     /// False turns the sensor and the signal off.
     pub enabled: bool,
-    /// Net allocation velocity below which nothing is wrong, MB/s (10^6 bytes). Default 0.25.
+    /// Net allocation velocity below which nothing is wrong, MB/s (10^6 bytes); 0 to 1,000,000. Default 0.25.
     pub floor_mb_per_s: f64,
-    /// Forecast horizon for `veto`: exhaustion sooner than this. Default 1 h.
+    /// Forecast horizon for `veto`: exhaustion sooner than this; 10 s to 7 days. Default 1 h.
     pub horizon: Duration,
 }
 
@@ -72,20 +110,20 @@ pub struct FeverConfig {
 pub struct AmplificationConfig {
     /// False turns the sensor and the signal off.
     pub enabled: bool,
-    /// alpha above this is worth watching. Default 1.1.
+    /// alpha above this is worth watching; 1 up to `veto_ratio`. Default 1.1.
     pub watch_ratio: f64,
-    /// alpha above this, sustained and above the baseline, is a verdict. Default 1.2.
+    /// alpha above this, sustained and above the baseline, is a verdict; up to `storm_ratio`. Default 1.2.
     pub veto_ratio: f64,
-    /// alpha from here on is a storm. Default 2.0.
+    /// alpha from here on is a storm; up to 1000. Default 2.0.
     pub storm_ratio: f64,
-    /// Work out per second below which nothing is wrong. Default 10.
+    /// Work out per second below which nothing is wrong; 0 to 10^9. Default 10.
     pub floor_per_s: f64,
 }
 
 /// `[[hook]]`
 #[derive(Clone, Debug)]
 pub struct HookConfig {
-    /// Unique name.
+    /// Unique name of at most 64 plain characters.
     pub name: String,
     /// argv; the first is an absolute path. No shell.
     pub command: Vec<String>,
@@ -93,16 +131,26 @@ pub struct HookConfig {
     pub signals: Vec<Signal>,
     /// The level from which on it runs. Default `veto`.
     pub level: Level,
-    /// Scopes it is for, matched against the cgroup path and the unit; `None` means all.
+    /// Scopes it is for, matched against the cgroup path and the unit, or the words `host` and `other`; `None` means
+    /// all. `*` stays within one part of a path, `**` does not; a backslash is a backslash.
     pub scope: Option<GlobMatcher>,
     /// Time after which its process group is killed. Default 10 s, 100 ms to 1 h.
     pub timeout: Duration,
-    /// Time after a run before it runs again for the same scope. Default 60 s.
+    /// Time from the start of a run before it runs again for the same scope; 0 s to 1 day. Default 60 s.
     pub cooldown: Duration,
-    /// Runs per hour at the most, all scopes together. Default 10.
+    /// Runs in any 60 minutes at the most, all scopes together; 1 to 3600. Default 10.
     pub max_per_hour: u32,
-    /// User it runs as. `None`: the agent's own.
-    pub user: Option<String>,
+    /// User it runs as, with that user's primary group and no other. `None`: the agent's own.
+    pub user: Option<Account>,
+}
+
+impl HookConfig {
+    /// Default `timeout`.
+    pub const TIMEOUT: Duration = Duration::from_secs(10);
+    /// Default `cooldown`.
+    pub const COOLDOWN: Duration = Duration::from_secs(60);
+    /// Default `max_per_hour`.
+    pub const MAX_PER_HOUR: u32 = 10;
 }
 
 impl Default for Config {
@@ -131,6 +179,7 @@ impl Default for Config {
             },
             hooks: Vec::new(),
             source: None,
+            origins: BTreeMap::new(),
         }
     }
 }

@@ -1,0 +1,63 @@
+//! What differs between kernels and machines: field offsets from the running kernel's BTF, and sizes. User space sets
+//! every one before load; the verifier then knows them as constants.
+
+use aya_ebpf::Global;
+
+macro_rules! constants {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $value:expr;)+) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        pub(crate) static $name: Global<$type> = Global::new($value);
+    )+};
+}
+
+constants! {
+    /// Entries of one CPU's bank: slots including `other`.
+    SLOTS: u32 = 1;
+    /// 1 to print debugging records through aya-log; 0 removes the code.
+    DEBUG: u8 = 0;
+
+    /// `task_struct.pid`
+    TASK_PID: u32 = 0;
+    /// `task_struct.sched_info.run_delay`
+    TASK_RUN_DELAY: u32 = 0;
+    /// `task_struct.se.sum_exec_runtime`
+    TASK_EXEC: u32 = 0;
+    /// `task_struct.nvcsw`
+    TASK_NVCSW: u32 = 0;
+    /// `task_struct.cgroups`
+    TASK_CGROUPS: u32 = 0;
+    /// `css_set.dfl_cgrp`
+    CSS_SET_CGROUP: u32 = 0;
+    /// `cgroup.kn`
+    CGROUP_KN: u32 = 0;
+    /// `kernfs_node.id`
+    KERNFS_ID: u32 = 0;
+
+    /// `task_struct.se.cfs_rq`
+    TASK_CFS_RQ: u32 = 0;
+    /// `cfs_rq.rq`
+    CFS_RQ_RQ: u32 = 0;
+    /// `rq.nr_running`
+    RQ_NR_RUNNING: u32 = 0;
+    /// `rq.cpu`
+    RQ_CPU: u32 = 0;
+    /// 1 where the run-queue counts tasks that sleep already (delayed dequeue).
+    RQ_HAS_DELAYED: u8 = 0;
+    /// `rq.cfs.h_nr_queued`
+    RQ_QUEUED: u32 = 0;
+    /// `rq.cfs.h_nr_runnable`
+    RQ_RUNNABLE: u32 = 0;
+
+    /// Offset of the count of file pages in `mm_struct`; the other kinds follow.
+    MM_RSS_FILE: u32 = 0;
+    /// Of anonymous pages.
+    MM_RSS_ANON: u32 = 0;
+    /// Of swap entries.
+    MM_RSS_SWAP: u32 = 0;
+    /// Of shared-memory pages.
+    MM_RSS_SHMEM: u32 = 0;
+
+    /// 1 where `mark_victim` passes the task, 0 where it passes a pid.
+    VICTIM_IS_TASK: u8 = 0;
+}

@@ -1,0 +1,95 @@
+//! Pages allocated and freed, by order, for the cgroup whose task is on the CPU; and out-of-memory kills.
+//!
+//! Pages allocated in an interrupt count for the task it interrupted, on an idle CPU for `other`. An interrupt that
+//! allocates between reading and writing one counter costs one count, about once in a hundred thousand.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use sentinel_common::{
+    event::{EVENT_OOM_KILL, Event},
+    id::SLOT_OTHER,
+    mem::{MemCounters, ORDERS},
+};
+
+use crate::{
+    count::{add, add_atomic, banked, cpu},
+    emit::emit,
+    maps::{CPU_STATE, MEM},
+    offsets::{TASK_PID, VICTIM_IS_TASK},
+    slots::{field, of_task},
+};
+
+/// Pages were asked for; the page is null when there were none.
+#[btf_tracepoint(function = "mm_page_alloc")]
+pub fn mm_page_alloc(ctx: BtfTracePointContext) -> i32 {
+    let page: u64 = ctx.arg(0);
+    if let Some(counters) = own_counters() {
+        if page == 0 {
+            add(&mut counters.failed, 1);
+        } else {
+            add_order(&mut counters.allocated, ctx.arg(1));
+        }
+    }
+    0
+}
+
+/// Pages were given back.
+#[btf_tracepoint(function = "mm_page_free")]
+pub fn mm_page_free(ctx: BtfTracePointContext) -> i32 {
+    if let Some(counters) = own_counters() {
+        add_order(&mut counters.freed, ctx.arg(1));
+    }
+    0
+}
+
+/// A process was chosen to be killed for lack of memory.
+#[btf_tracepoint(function = "mark_victim")]
+pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
+    if VICTIM_IS_TASK.load() == 0 {
+        // Older kernels pass the pid alone: user space finds the cgroup.
+        let pid: u32 = ctx.arg(0);
+        emit(Event {
+            kind: EVENT_OOM_KILL,
+            slot: SLOT_OTHER,
+            value: u64::from(pid),
+        });
+        return 0;
+    }
+    let task: *const u8 = ctx.arg(0);
+    // SAFETY: where the constant says so, the first argument is a task; offsets and types are from BTF.
+    let (slot, pid): (u32, u32) = unsafe { (of_task(task), field(task, TASK_PID.load())) };
+    if let Some(counters) = counters(slot) {
+        add_atomic(&mut counters.oom_kills, 1);
+    }
+    emit(Event {
+        kind: EVENT_OOM_KILL,
+        slot,
+        value: u64::from(pid),
+    });
+    0
+}
+
+#[inline(always)]
+fn add_order(by_order: &mut [u64; ORDERS], order: u32) {
+    if order < ORDERS as u32 {
+        add(&mut by_order[order as usize], 1);
+    } else {
+        // Larger blocks, where a kernel has them, count as several of the largest order told apart.
+        add(&mut by_order[ORDERS - 1], 1 << ((order - (ORDERS as u32 - 1)) & 31));
+    }
+}
+
+/// Counters of the cgroup whose task is on this CPU.
+#[inline(always)]
+fn own_counters() -> Option<&'static mut MemCounters> {
+    let state = CPU_STATE.get_ptr(cpu())?;
+    // SAFETY: the pointer comes from the map; only this CPU writes it.
+    counters(unsafe { (*state).slot })
+}
+
+/// Counters of a slot in this CPU's bank.
+#[inline(always)]
+pub(super) fn counters(slot: u32) -> Option<&'static mut MemCounters> {
+    let counters = MEM.get_ptr_mut(banked(cpu(), slot))?;
+    // SAFETY: the pointer comes from the map, which outlives the program; only this CPU writes this bank.
+    Some(unsafe { &mut *counters })
+}

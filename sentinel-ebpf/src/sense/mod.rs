@@ -1,0 +1,10 @@
+//! Programs that count. They attach everywhere, read only, and change nothing.
+
+mod cgroups;
+mod mem;
+mod net;
+mod packet;
+mod rss;
+mod run_queue;
+mod sched;
+mod sock_ops;

@@ -1,0 +1,84 @@
+//! Movement of resident pages, by kind: tells memory that a process keeps from page cache it fills.
+//!
+//! The kernel reports an address space's new count; the movement is the difference to the count before. Kernels from
+//! 6.2 on fold the count in batches of some dozen pages per CPU, so a movement may come late by that much.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use sentinel_common::{
+    loss,
+    mem::{MmPages, RSS_ANON, RSS_FILE, RSS_KINDS, RSS_SHMEM, RSS_SWAP, mm_index},
+};
+
+use super::mem::counters;
+use crate::{
+    count::{add, cpu, lost},
+    maps::{CPU_STATE, MM_PAGES},
+    offsets::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP},
+    slots::field,
+};
+
+/// A count of resident pages changed.
+#[btf_tracepoint(function = "rss_stat")]
+pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
+    let mm: *const u8 = ctx.arg(0);
+    let kind: u32 = ctx.arg(1);
+    // SAFETY: the first argument is an address space; offsets and types are from BTF. Each offset is a constant of its
+    // own because the verifier takes no computed one.
+    let pages: i64 = unsafe {
+        match kind as usize {
+            RSS_FILE => field(mm, MM_RSS_FILE.load()),
+            RSS_ANON => field(mm, MM_RSS_ANON.load()),
+            RSS_SWAP => field(mm, MM_RSS_SWAP.load()),
+            RSS_SHMEM => field(mm, MM_RSS_SHMEM.load()),
+            _ => return 0,
+        }
+    };
+    // A batched count may read below zero for a moment.
+    moved(identity(mm), kind as usize, if pages < 0 { 0 } else { pages as u64 });
+    0
+}
+
+/// The low half of an address: enough to tell address spaces apart, and the only part of a typed pointer that the
+/// verifier lets be used as a number.
+#[inline(always)]
+fn identity(mm: *const u8) -> u32 {
+    let low: u32;
+    // SAFETY: copies one register. Written out, because the compiler would shift the pointer, which is not let be.
+    unsafe { core::arch::asm!("w0 = w1", out("w0") low, in("r1") mm, options(pure, nomem, nostack)) };
+    low
+}
+
+#[inline(always)]
+fn moved(mm: u32, kind: usize, pages: u64) {
+    let Some(entry) = MM_PAGES.get_ptr_mut(mm_index(mm)) else {
+        return;
+    };
+    // SAFETY: the pointer comes from the map. Threads of one process may write it at once: a movement is then counted
+    // in part, and the next one makes up for it.
+    let entry = unsafe { &mut *entry };
+    if entry.mm != mm {
+        *entry = MmPages {
+            mm,
+            ..MmPages::default()
+        };
+    }
+    if kind >= RSS_KINDS {
+        return;
+    }
+    let before = entry.pages[kind];
+    entry.pages[kind] = pages;
+    if entry.seen & (1 << kind) == 0 {
+        entry.seen |= 1 << kind;
+        lost(loss::RSS_FIRST_SEEN);
+        return;
+    }
+    if pages > before
+        && let Some(state) = CPU_STATE.get_ptr(cpu())
+    {
+        // SAFETY: the pointer comes from the map; only this CPU writes it.
+        entry.slot = unsafe { (*state).slot };
+    }
+    if let Some(counters) = counters(entry.slot) {
+        add(&mut counters.rss_pages[kind], pages.wrapping_sub(before));
+    }
+}

@@ -1,0 +1,112 @@
+//! Run-queue wait per scheduling, switches and on-CPU time, from one hook, with no clock and no hash.
+//!
+//! The kernel keeps in `sched_info.run_delay` how long a task has waited to run in all, and adds a wait when it ends.
+//! At a switch the leaving task's sum is complete: the difference to when it last left is the wait before this run.
+//! On-CPU time and voluntary switches come the same way from `se.sum_exec_runtime` and `nvcsw`, both of which the
+//! scheduler brings up to date before this tracepoint. Task 0 is idle, shared by all CPUs, and never counted.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use sentinel_common::{
+    histogram::wait_bucket,
+    loss,
+    sched::{CpuState, TaskWait, task_index, wait_ns, wait_units_squared},
+};
+
+use crate::{
+    count::{add, banked, cpu, lost},
+    maps::{CPU_STATE, SCHED, TASK_WAITS},
+    offsets::{TASK_EXEC, TASK_NVCSW, TASK_PID, TASK_RUN_DELAY},
+    slots::{field, of_task},
+};
+
+/// One task leaves a CPU, another comes. Interrupts are off.
+#[btf_tracepoint(function = "sched_switch")]
+pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    let cpu = cpu();
+    let Some(state) = CPU_STATE.get_ptr_mut(cpu) else {
+        return 0;
+    };
+    // SAFETY: the pointer comes from the map, and only this CPU uses this entry, with interrupts off.
+    let state = unsafe { &mut *state };
+    leave(&ctx, cpu, state);
+    come(&ctx, state);
+    0
+}
+
+#[inline(always)]
+fn leave(ctx: &BtfTracePointContext, cpu: u32, state: &CpuState) {
+    let prev: *const u8 = ctx.arg(1);
+    // SAFETY: the second argument of this tracepoint is the task that leaves; offsets and types are from BTF.
+    let pid: u32 = unsafe { field(prev, TASK_PID.load()) };
+    if pid == 0 {
+        return;
+    }
+    if state.pid != pid {
+        lost(loss::SWITCH_UNSEEN);
+        return;
+    }
+    // SAFETY: as above.
+    let (run_delay, exec, voluntary): (u64, u64, u64) = unsafe {
+        (
+            field(prev, TASK_RUN_DELAY.load()),
+            field(prev, TASK_EXEC.load()),
+            field(prev, TASK_NVCSW.load()),
+        )
+    };
+    let wait = wait_ns(run_delay, state.run_delay_ns, exchange(pid, run_delay, state));
+    let Some(counters) = SCHED.get_ptr_mut(banked(cpu, state.slot)) else {
+        return;
+    };
+    // SAFETY: the pointer comes from the map, and only this CPU writes this bank, with interrupts off.
+    let counters = unsafe { &mut *counters };
+    add(&mut counters.waits, 1);
+    add(&mut counters.wait_ns, wait);
+    add(&mut counters.wait_units_squared, wait_units_squared(wait));
+    add(&mut counters.on_cpu_ns, exec.wrapping_sub(state.exec_ns));
+    let gave_up = u64::from(voluntary != state.voluntary);
+    add(&mut counters.voluntary, gave_up);
+    add(&mut counters.involuntary, 1 - gave_up);
+    if let Some(bucket) = counters.buckets.get_mut(wait_bucket(wait)) {
+        *bucket = bucket.wrapping_add(1);
+    }
+}
+
+/// Writes down what a task has waited until now, and returns what it had when it last left.
+#[inline(always)]
+fn exchange(pid: u32, run_delay_ns: u64, state: &CpuState) -> Option<u64> {
+    let entry = TASK_WAITS.get_ptr_mut(task_index(pid))?;
+    // SAFETY: the pointer comes from the map. A task leaves one CPU at a time; two tasks that share an entry can tear
+    // it, which `wait_ns` notices or which costs one wait before a migration.
+    let entry = unsafe { &mut *entry };
+    let before = (entry.pid == pid).then_some(entry.run_delay_ns);
+    *entry = TaskWait {
+        run_delay_ns,
+        pid,
+        _pad: 0,
+    };
+    if before.is_none() {
+        // A task that had never run had never waited before this.
+        if state.exec_ns == 0 {
+            return Some(0);
+        }
+        lost(loss::WAIT_FALLBACK);
+    }
+    before
+}
+
+#[inline(always)]
+fn come(ctx: &BtfTracePointContext, state: &mut CpuState) {
+    let next: *const u8 = ctx.arg(2);
+    // SAFETY: the third argument of this tracepoint is the task that comes; offsets and types are from BTF.
+    unsafe {
+        state.pid = field(next, TASK_PID.load());
+        if state.pid == 0 {
+            state.slot = sentinel_common::id::SLOT_OTHER;
+            return;
+        }
+        state.run_delay_ns = field(next, TASK_RUN_DELAY.load());
+        state.exec_ns = field(next, TASK_EXEC.load());
+        state.voluntary = field(next, TASK_NVCSW.load());
+        state.slot = of_task(next);
+    }
+}

@@ -1,0 +1,299 @@
+//! From typed values to a checked config: what must hold between them.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use globset::GlobBuilder;
+
+use super::{
+    Account, AmplificationConfig, Autonomy, Config, ConfigError, FeverConfig, HookConfig, JitterConfig, Origin, keys,
+    read::{Document, Section},
+};
+use crate::judge::verdict::{Level, Signal};
+
+/// Hooks a file may have.
+const MAX_HOOKS: usize = 64;
+/// Items a command may have.
+const MAX_ARGS: usize = 64;
+
+impl Config {
+    /// Checks the text of a config; `path` is for messages and for `source`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let document = Document {
+            path: Arc::from(path),
+            text,
+        };
+        let mut top = document.parse()?;
+        let mut config = Self {
+            source: Some(path.to_owned()),
+            ..Self::default()
+        };
+        let defaults = Self::default();
+        config.interval = top.time("interval")?.unwrap_or(defaults.interval);
+        config.network_interval = network_interval(&mut top, config.interval)?;
+        config.max_cgroups = top.integer("max_cgroups")?.unwrap_or(defaults.max_cgroups);
+        config.autonomy = word(&mut top, "autonomy", &Autonomy::ALL.map(|it| (it.name(), it)))?.unwrap_or_default();
+        if let Some(mut section) = top.section("jitter")? {
+            config.jitter = jitter(&mut section)?;
+            top.origins.append(&mut section.origins);
+        }
+        if let Some(mut section) = top.section("fever")? {
+            config.fever = fever(&mut section)?;
+            top.origins.append(&mut section.origins);
+        }
+        if let Some(mut section) = top.section("amplification")? {
+            config.amplification = amplification(&mut section)?;
+            top.origins.append(&mut section.origins);
+        }
+        for mut section in top.hooks()? {
+            let hook = hook(&mut section, &config.hooks, &top.origins)?;
+            config.hooks.push(hook);
+            top.origins.append(&mut section.origins);
+        }
+        config.origins = top.origins;
+        Ok(config)
+    }
+}
+
+fn network_interval(top: &mut Section<'_>, interval: Duration) -> Result<Duration, ConfigError> {
+    let Some(network) = top.time("network_interval")? else {
+        return Ok(Config::default().network_interval.min(interval));
+    };
+    if network > interval {
+        let (found, interval) = (format!("\"{}\"", keys::time(network)), keys::time(interval));
+        let allowed = format!("no longer than `interval` (\"{interval}\")");
+        let remedy = format!("write \"{interval}\" or shorter, or raise `interval`");
+        return Err(top.refuse_beside("network_interval", found, allowed, remedy));
+    }
+    Ok(network)
+}
+
+fn jitter(section: &mut Section<'_>) -> Result<JitterConfig, ConfigError> {
+    let defaults = Config::default().jitter;
+    Ok(JitterConfig {
+        enabled: section.flag("enabled")?.unwrap_or(defaults.enabled),
+        sigma: section.number("sigma")?.unwrap_or(defaults.sigma),
+        floor_ms_per_s: section.number("floor_ms_per_s")?.unwrap_or(defaults.floor_ms_per_s),
+    })
+}
+
+fn fever(section: &mut Section<'_>) -> Result<FeverConfig, ConfigError> {
+    let defaults = Config::default().fever;
+    Ok(FeverConfig {
+        enabled: section.flag("enabled")?.unwrap_or(defaults.enabled),
+        floor_mb_per_s: section.number("floor_mb_per_s")?.unwrap_or(defaults.floor_mb_per_s),
+        horizon: section.time("horizon")?.unwrap_or(defaults.horizon),
+    })
+}
+
+fn amplification(section: &mut Section<'_>) -> Result<AmplificationConfig, ConfigError> {
+    let defaults = Config::default().amplification;
+    let config = AmplificationConfig {
+        enabled: section.flag("enabled")?.unwrap_or(defaults.enabled),
+        watch_ratio: section.number("watch_ratio")?.unwrap_or(defaults.watch_ratio),
+        veto_ratio: section.number("veto_ratio")?.unwrap_or(defaults.veto_ratio),
+        storm_ratio: section.number("storm_ratio")?.unwrap_or(defaults.storm_ratio),
+        floor_per_s: section.number("floor_per_s")?.unwrap_or(defaults.floor_per_s),
+    };
+    let ladder = [
+        ("watch_ratio", config.watch_ratio),
+        ("veto_ratio", config.veto_ratio),
+        ("storm_ratio", config.storm_ratio),
+    ];
+    for pair in ladder.windows(2) {
+        let ((low_name, low), (high_name, high)) = (pair[0], pair[1]);
+        if low > high {
+            // The one that is written in the file is the one to correct.
+            let remedy = "keep watch_ratio <= veto_ratio <= storm_ratio";
+            let written = section.origins.contains_key(&format!("amplification.{high_name}"));
+            return Err(if written {
+                section.refuse_beside(
+                    high_name,
+                    high.to_string(),
+                    format!("at least `{low_name}` ({low})"),
+                    remedy,
+                )
+            } else {
+                section.refuse_beside(
+                    low_name,
+                    low.to_string(),
+                    format!("at most `{high_name}` ({high})"),
+                    remedy,
+                )
+            });
+        }
+    }
+    Ok(config)
+}
+
+fn hook(
+    section: &mut Section<'_>,
+    others: &[HookConfig],
+    origins: &BTreeMap<String, Origin>,
+) -> Result<HookConfig, ConfigError> {
+    if others.len() >= MAX_HOOKS {
+        return Err(section.refuse(
+            "name",
+            format!("hook {} of this file", MAX_HOOKS + 1),
+            "remove some hooks",
+        ));
+    }
+    let name = hook_name(section)?;
+    if let Some(first) = origins.get(&format!("hook.{name}.name")) {
+        return Err(section.refuse(
+            "name",
+            format!("{name:?} again (first at {first})"),
+            "give each hook its own name",
+        ));
+    }
+    // From here on messages and origins use the hook's name.
+    section.prefix = format!("hook.{name}.");
+    let named = std::mem::take(&mut section.origins)
+        .into_values()
+        .map(|at| (format!("hook.{name}.name"), at));
+    section.origins = named.collect();
+    Ok(HookConfig {
+        command: command(section)?,
+        signals: signals(section)?,
+        level: word(section, "level", &[("watch", Level::Watch), ("veto", Level::Veto)])?.unwrap_or(Level::Veto),
+        scope: scope(section)?,
+        timeout: section.time("timeout")?.unwrap_or(HookConfig::TIMEOUT),
+        cooldown: section.time("cooldown")?.unwrap_or(HookConfig::COOLDOWN),
+        max_per_hour: section.integer("max_per_hour")?.unwrap_or(HookConfig::MAX_PER_HOUR),
+        user: user(section)?,
+        name,
+    })
+}
+
+fn missing(section: &Section<'_>, key: &'static str, example: &'static str) -> ConfigError {
+    ConfigError::MissingKey {
+        at: section.start.clone(),
+        key,
+        table: "[[hook]]",
+        allowed: keys::find("hook", key)
+            .map_or_else(String::new, |key| key.kind.allowed())
+            .into(),
+        example,
+    }
+}
+
+fn hook_name(section: &mut Section<'_>) -> Result<String, ConfigError> {
+    let Some(name) = section.text("name")? else {
+        return Err(missing(section, "name", "\"page-oncall\""));
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        let short: String = name.chars().take(80).collect();
+        return Err(section.refuse("name", format!("{short:?}"), "write a name such as \"page-oncall\""));
+    }
+    Ok(name.into_owned())
+}
+
+fn command(section: &mut Section<'_>) -> Result<Vec<String>, ConfigError> {
+    let Some(command) = section.texts("command")? else {
+        return Err(missing(section, "command", "[\"/usr/local/bin/page-oncall\"]"));
+    };
+    let refuse = |found: &str, remedy: &str| Err(section.refuse("command", found, remedy));
+    match command.first() {
+        None => return refuse("an empty list", "name the program to run"),
+        Some(program) if !program.starts_with('/') => {
+            let found = format!("a command that starts with {program:?}");
+            return refuse(
+                &found,
+                "write the program's full path, as `command -v` prints it; no shell is used",
+            );
+        }
+        Some(program) if program.ends_with('/') => {
+            return refuse(
+                &format!("a command that starts with {program:?}, a directory"),
+                "name the program to run",
+            );
+        }
+        Some(_) => {}
+    }
+    if command.len() > MAX_ARGS {
+        return refuse(
+            &format!("a list of {}", command.len()),
+            "put them into a script and run that",
+        );
+    }
+    if command.iter().any(|item| item.contains('\0')) {
+        return refuse("a command with a NUL byte", "remove it");
+    }
+    Ok(command)
+}
+
+fn signals(section: &mut Section<'_>) -> Result<Vec<Signal>, ConfigError> {
+    let mut signals = Vec::new();
+    for text in section.texts("signals")?.unwrap_or_default() {
+        let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.name() == text) else {
+            let remedy = did_you_mean(&text, keys::SIGNALS);
+            return Err(section.refuse("signals", format!("a list with {text:?}"), remedy));
+        };
+        if !signals.contains(&signal) {
+            signals.push(signal);
+        }
+    }
+    Ok(signals)
+}
+
+fn scope(section: &mut Section<'_>) -> Result<Option<globset::GlobMatcher>, ConfigError> {
+    let Some(pattern) = section.text("scope")? else {
+        return Ok(None);
+    };
+    if pattern.is_empty() {
+        return Err(section.refuse("scope", "empty", "remove the key to match every scope, or write \"**\""));
+    }
+    // systemd writes `\x2d` into unit names: a backslash is only a backslash here, and [*] matches a star.
+    let glob = GlobBuilder::new(&pattern)
+        .literal_separator(true)
+        .backslash_escape(false)
+        .build();
+    match glob {
+        Ok(glob) => Ok(Some(glob.compile_matcher())),
+        Err(error) => {
+            let found = format!("{pattern:?}, which is no glob ({})", error.kind());
+            Err(section.refuse(
+                "scope",
+                found,
+                "correct it; `*` stands for a part of a path, `**` for any parts",
+            ))
+        }
+    }
+}
+
+fn user(section: &mut Section<'_>) -> Result<Option<Account>, ConfigError> {
+    let Some(name) = section.text("user")? else {
+        return Ok(None);
+    };
+    let account = Account::named(&name).filter(|_| !name.is_empty());
+    account.map(Some).ok_or_else(|| {
+        let short: String = name.chars().take(80).collect();
+        section.refuse(
+            "user",
+            format!("{short:?}, whom this host does not know"),
+            "create that user, or write one that `getent passwd` lists, as \"nobody\"",
+        )
+    })
+}
+
+fn word<T: Copy>(section: &mut Section<'_>, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>, ConfigError> {
+    let Some(text) = section.text(name)? else {
+        return Ok(None);
+    };
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(Some(*value));
+    }
+    let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+    let short: String = text.chars().take(80).collect();
+    Err(section.refuse(name, format!("{short:?}"), did_you_mean(&text, &known)))
+}
+
+pub(super) fn did_you_mean(text: &str, known: &[&str]) -> String {
+    match keys::closest(text, known.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("write {}", keys::any_of(known)),
+    }
+}

@@ -1,0 +1,92 @@
+//! A kernel array mapped into memory: reading it costs no system call.
+
+use std::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use aya::{Ebpf, Pod, maps::Map};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::KernelError;
+
+const WORD: usize = size_of::<u64>();
+
+/// A `BPF_F_MMAPABLE` array of records, read only.
+pub(super) struct Mapped<T> {
+    base: NonNull<AtomicU64>,
+    entries: usize,
+    bytes: usize,
+    records: PhantomData<T>,
+}
+
+// SAFETY: the memory belongs to this value alone and is only read, by atomic loads.
+unsafe impl<T: Send> Send for Mapped<T> {}
+
+impl<T: Pod> Mapped<T> {
+    /// The kernel keeps entries at multiples of eight bytes; every record here fills them.
+    const WORDS: usize = {
+        assert!(size_of::<T>().is_multiple_of(WORD) && align_of::<T>() >= WORD);
+        size_of::<T>() / WORD
+    };
+
+    /// Maps the array of this name with so many entries.
+    pub(super) fn new(ebpf: &Ebpf, name: &str, entries: u32) -> Result<Self, KernelError> {
+        let failed = |source| KernelError::Map {
+            map: name.to_owned(),
+            source,
+        };
+        let Some(Map::Array(map)) = ebpf.map(name) else {
+            return Err(failed(std::io::Error::from(std::io::ErrorKind::NotFound)));
+        };
+        let entries = entries as usize;
+        let bytes = (entries * Self::WORDS * WORD).next_multiple_of(rustix::param::page_size());
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory in use; the kernel checks that
+        // the map is as large as asked for.
+        let base = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                bytes,
+                ProtFlags::READ,
+                MapFlags::SHARED,
+                map.fd(),
+                0,
+            )
+            .map_err(|errno| failed(errno.into()))?
+        };
+        let base = NonNull::new(base.cast()).ok_or_else(|| failed(std::io::ErrorKind::InvalidData.into()))?;
+        Ok(Self {
+            base,
+            entries,
+            bytes,
+            records: PhantomData,
+        })
+    }
+
+    /// One entry. Each eight-byte word is read whole; words of one record may be one event apart.
+    pub(super) fn get(&self, index: u32) -> Option<T> {
+        let index = index as usize;
+        if index >= self.entries {
+            return None;
+        }
+        let mut record = MaybeUninit::<T>::uninit();
+        let words = record.as_mut_ptr().cast::<u64>();
+        for word in 0..Self::WORDS {
+            // SAFETY: the index is in range of the mapping, and the word in range of the record; both are aligned.
+            unsafe { *words.add(word) = self.base.add(index * Self::WORDS + word).as_ref().load(Relaxed) };
+        }
+        // SAFETY: every byte was written, and a `Pod` is valid for any bytes.
+        Some(unsafe { record.assume_init() })
+    }
+}
+
+impl<T> Drop for Mapped<T> {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping made in `new`, and nothing refers to it any more.
+        if let Err(errno) = unsafe { munmap(self.base.as_ptr().cast(), self.bytes) } {
+            tracing::warn!(%errno, "a map stays mapped");
+        }
+    }
+}

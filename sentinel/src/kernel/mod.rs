@@ -1,0 +1,15 @@
+//! The only user of aya and the only unsafe code of the agent.
+//!
+//! Owns: the loaded object, its links and its maps. Comes in: options. Goes out: counters as the kernel keeps them.
+//! Never judges, never takes a difference, never names a cgroup. Dropping [`Kernel`] detaches everything.
+
+mod btf;
+mod error;
+mod mapped;
+mod object;
+mod offsets;
+pub mod support;
+
+pub use btf::{Btf, BtfError};
+pub use error::KernelError;
+pub use object::{Kernel, Options, ProgramFacts, Sensor};

@@ -1,0 +1,81 @@
+//! Field offsets of the running kernel, and which sensor needs which.
+
+use super::{Btf, KernelError};
+
+/// Offsets for `sched_switch`, and of everything that leads from a task to its cgroup.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Task {
+    pub(super) pid: u32,
+    pub(super) run_delay: u32,
+    pub(super) exec: u32,
+    pub(super) nvcsw: u32,
+    pub(super) cgroups: u32,
+    pub(super) css_set_cgroup: u32,
+    pub(super) cgroup_kn: u32,
+    pub(super) kernfs_id: u32,
+}
+
+/// Offsets for the run-queue length.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RunQueue {
+    pub(super) task_cfs_rq: u32,
+    pub(super) cfs_rq_rq: u32,
+    pub(super) nr_running: u32,
+    pub(super) cpu: u32,
+    /// Tasks queued and tasks runnable, where sleeping tasks may stay queued.
+    pub(super) delayed: Option<(u32, u32)>,
+}
+
+/// Offsets of the counts of resident pages in `mm_struct`, by kind.
+pub(super) type Rss = [u32; 4];
+
+fn field(btf: &Btf, structure: &str, path: &str) -> Result<u32, KernelError> {
+    btf.offset(structure, path)
+        .ok_or_else(|| KernelError::NoField(format!("{structure}.{path}")))
+}
+
+pub(super) fn task(btf: &Btf) -> Result<Task, KernelError> {
+    let run_delay = btf.offset("task_struct", "sched_info.run_delay").ok_or_else(|| {
+        KernelError::NoField(
+            "task_struct.sched_info.run_delay: it needs CONFIG_SCHED_INFO (TASK_DELAY_ACCT or SCHEDSTATS)".into(),
+        )
+    })?;
+    Ok(Task {
+        pid: field(btf, "task_struct", "pid")?,
+        run_delay,
+        exec: field(btf, "task_struct", "se.sum_exec_runtime")?,
+        nvcsw: field(btf, "task_struct", "nvcsw")?,
+        cgroups: field(btf, "task_struct", "cgroups")?,
+        css_set_cgroup: field(btf, "css_set", "dfl_cgrp")?,
+        cgroup_kn: field(btf, "cgroup", "kn")?,
+        kernfs_id: field(btf, "kernfs_node", "id")?,
+    })
+}
+
+pub(super) fn run_queue(btf: &Btf) -> Result<RunQueue, KernelError> {
+    let delayed = btf
+        .offset("rq", "cfs.h_nr_queued")
+        .zip(btf.offset("rq", "cfs.h_nr_runnable"));
+    Ok(RunQueue {
+        task_cfs_rq: field(btf, "task_struct", "se.cfs_rq")?,
+        cfs_rq_rq: field(btf, "cfs_rq", "rq")?,
+        nr_running: field(btf, "rq", "nr_running")?,
+        cpu: field(btf, "rq", "cpu")?,
+        delayed,
+    })
+}
+
+/// Up to 6.1 the counts lie in `struct mm_rss_stat`, from 6.2 on each is a `percpu_counter`.
+pub(super) fn rss(btf: &Btf) -> Result<Rss, KernelError> {
+    let (first, stride) = if btf.has_struct("mm_rss_stat") {
+        let counts = field(btf, "mm_struct", "rss_stat")? + field(btf, "mm_rss_stat", "count")?;
+        (counts, btf.element_bytes("mm_rss_stat", "count"))
+    } else {
+        let counters = field(btf, "mm_struct", "rss_stat")? + field(btf, "percpu_counter", "count")?;
+        (counters, btf.element_bytes("mm_struct", "rss_stat"))
+    };
+    match stride {
+        Some((bytes, 4..)) => Ok([0, 1, 2, 3].map(|kind| first + kind * bytes)),
+        _ => Err(KernelError::NoField("mm_struct.rss_stat with four counts".into())),
+    }
+}

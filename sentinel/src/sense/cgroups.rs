@@ -1,0 +1,255 @@
+//! From a cgroup id to its [`Scope`]: path, systemd unit, container.
+//!
+//! Owns the table of known cgroups. In: ids the kernel side met, and the time. Out: scopes, shared. The id of a cgroup
+//! is the inode number of its directory, so one walk over the tree names any number of them. Walks are rare: only for
+//! ids not known yet, at most one per [`WALK_GAP_NS`], and for an id that was not found, ever later. Bounded in depth,
+//! in directories read, and in ids remembered. Never writes to the hierarchy.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fs,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirEntryExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    naming,
+    sample::{Scope, ScopeKind},
+};
+
+/// Shortest time between two walks over the tree, nanoseconds.
+pub const WALK_GAP_NS: u64 = 100_000_000;
+/// Time until an id that a walk did not find is looked for again; doubles with every miss.
+const FIRST_RETRY_NS: u64 = 1_000_000_000;
+/// The longest such time.
+const LAST_RETRY_NS: u64 = 64_000_000_000;
+/// Directories one walk reads at the most. The kernel has 65,536 cgroups at the most per memory controller.
+const MAX_DIRECTORIES: usize = 65_536;
+/// Links of a directory without directories in it; kernfs counts them as the usual file systems do.
+const LEAF_LINKS: u64 = 2;
+/// Levels below the mount a walk goes down.
+const MAX_DEPTH: usize = 32;
+/// Ids remembered at the most, known and unknown each.
+const MAX_REMEMBERED: usize = 65_536;
+
+/// The table of cgroups.
+#[derive(Debug)]
+pub struct Cgroups {
+    mount: PathBuf,
+    known: HashMap<u64, Known>,
+    missing: HashMap<u64, Missing>,
+    walked_at_ns: Option<u64>,
+    walks: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    scope: Arc<Scope>,
+    dir: PathBuf,
+}
+
+#[derive(Debug)]
+struct Missing {
+    scope: Arc<Scope>,
+    /// Time it waits after the next miss; 0 before it was ever looked for.
+    wait_ns: u64,
+    retry_at_ns: u64,
+}
+
+impl Cgroups {
+    /// A table for the hierarchy mounted at `mount`, see [`super::mount::find`]. Knows nothing yet.
+    #[must_use]
+    pub fn new(mount: PathBuf) -> Self {
+        Self {
+            mount,
+            known: HashMap::new(),
+            missing: HashMap::new(),
+            walked_at_ns: None,
+            walks: 0,
+        }
+    }
+
+    /// Where the hierarchy is mounted.
+    #[must_use]
+    pub fn mount(&self) -> &Path {
+        &self.mount
+    }
+
+    /// Walks over the tree so far.
+    #[must_use]
+    pub const fn walks(&self) -> u64 {
+        self.walks
+    }
+
+    /// Looks for those of `ids` that are not known, with one walk at the most. Call it once per tick with all ids, then
+    /// [`Self::resolve`] each. `now_ns` is `CLOCK_MONOTONIC`.
+    pub fn learn(&mut self, ids: impl IntoIterator<Item = u64>, now_ns: u64) {
+        let mut wanted = HashSet::new();
+        for id in ids {
+            if !self.known.contains_key(&id) && self.is_due(id, now_ns) {
+                wanted.insert(id);
+            }
+        }
+        let too_soon = self
+            .walked_at_ns
+            .is_some_and(|at| now_ns < at.saturating_add(WALK_GAP_NS));
+        if wanted.is_empty() || too_soon {
+            return;
+        }
+        self.walked_at_ns = Some(now_ns);
+        self.walks += 1;
+        self.walk(&mut wanted);
+        for id in wanted {
+            self.missed(id, now_ns);
+        }
+    }
+
+    /// The scope of cgroup `id`. One that is not known is looked for, if it is time; until it is found its path is
+    /// `?ID`. `now_ns` is `CLOCK_MONOTONIC`.
+    pub fn resolve(&mut self, id: u64, now_ns: u64) -> Arc<Scope> {
+        self.learn([id], now_ns);
+        if let Some(known) = self.known.get(&id) {
+            return Arc::clone(&known.scope);
+        }
+        match self.missing.get(&id) {
+            Some(missing) => Arc::clone(&missing.scope),
+            None => Arc::new(unnamed(id)),
+        }
+    }
+
+    /// The directory of cgroup `id`; `None` while it is not known.
+    #[must_use]
+    pub fn dir(&self, id: u64) -> Option<&Path> {
+        self.known.get(&id).map(|known| known.dir.as_path())
+    }
+
+    /// Forgets cgroup `id`: the kernel said it is gone.
+    pub fn removed(&mut self, id: u64) {
+        self.known.remove(&id);
+        self.missing.remove(&id);
+    }
+
+    /// Whether cgroup `id` is known and its directory still is this cgroup. One `stat`.
+    #[must_use]
+    pub fn exists(&self, id: u64) -> bool {
+        self.known.get(&id).is_some_and(|known| is_dir_of(&known.dir, id))
+    }
+
+    /// Forgets every cgroup whose directory is gone and returns their ids, in order. One `stat` per known cgroup, so
+    /// not for every tick: it only has to catch what [`Self::removed`] was not told.
+    pub fn sweep(&mut self) -> Vec<u64> {
+        let mut gone: Vec<u64> = self.known.keys().copied().filter(|id| !self.exists(*id)).collect();
+        gone.sort_unstable();
+        for id in &gone {
+            self.known.remove(id);
+        }
+        gone
+    }
+
+    fn is_due(&self, id: u64, now_ns: u64) -> bool {
+        self.missing
+            .get(&id)
+            .is_none_or(|missing| now_ns >= missing.retry_at_ns)
+    }
+
+    fn missed(&mut self, id: u64, now_ns: u64) {
+        if self.missing.len() >= MAX_REMEMBERED && !self.missing.contains_key(&id) {
+            self.missing.clear();
+        }
+        let missing = self.missing.entry(id).or_insert_with(|| Missing {
+            scope: Arc::new(unnamed(id)),
+            wait_ns: FIRST_RETRY_NS,
+            retry_at_ns: 0,
+        });
+        missing.retry_at_ns = now_ns.saturating_add(missing.wait_ns);
+        missing.wait_ns = (missing.wait_ns * 2).min(LAST_RETRY_NS);
+    }
+
+    /// Breadth first, because the cgroups a reader cares about lie near the root. Ends as soon as `wanted` is empty.
+    fn walk(&mut self, wanted: &mut HashSet<u64>) {
+        if let Ok(root) = fs::metadata(&self.mount)
+            && wanted.remove(&root.ino())
+        {
+            self.found(root.ino(), self.mount.clone());
+        }
+        let mut queue = VecDeque::from([(self.mount.clone(), 0)]);
+        let mut read = 0;
+        while let Some((dir, depth)) = queue.pop_front() {
+            if wanted.is_empty() || read == MAX_DIRECTORIES {
+                return;
+            }
+            // Most cgroups are leaves, and listing one means listing its sixty files: its link count tells sooner.
+            if fs::symlink_metadata(&dir).is_ok_and(|found| found.nlink() == LEAF_LINKS) {
+                continue;
+            }
+            read += 1;
+            // A cgroup that goes away while it is read has nothing to tell.
+            let Ok(entries) = fs::read_dir(&dir) else { continue };
+            for entry in entries.flatten() {
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
+                }
+                if wanted.remove(&entry.ino()) {
+                    self.found(entry.ino(), entry.path());
+                }
+                if depth + 1 < MAX_DEPTH && queue.len() < MAX_DIRECTORIES {
+                    queue.push_back((entry.path(), depth + 1));
+                }
+            }
+        }
+    }
+
+    fn found(&mut self, id: u64, dir: PathBuf) {
+        if self.known.len() >= MAX_REMEMBERED {
+            return;
+        }
+        let relative = dir.strip_prefix(&self.mount).unwrap_or(&dir);
+        let scope = Arc::new(named(id, &format!("/{}", readable(relative.as_os_str().as_bytes()))));
+        self.missing.remove(&id);
+        self.known.insert(id, Known { scope, dir });
+    }
+}
+
+fn is_dir_of(dir: &Path, id: u64) -> bool {
+    fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir() && found.ino() == id)
+}
+
+fn named(id: u64, path: &str) -> Scope {
+    Scope {
+        kind: ScopeKind::Cgroup,
+        path: path.to_owned(),
+        unit: naming::unit(path).map(str::to_owned),
+        container: naming::container(path).map(str::to_owned),
+        cgroup_id: id,
+    }
+}
+
+fn unnamed(id: u64) -> Scope {
+    Scope {
+        kind: ScopeKind::Cgroup,
+        path: format!("?{id}"),
+        unit: None,
+        container: None,
+        cgroup_id: id,
+    }
+}
+
+/// Bytes as text: what is not UTF-8 becomes `\xNN`, everything else stays. Surfaces escape what could harm a reader.
+fn readable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "cgroups_tests.rs"]
+mod tests;

@@ -1,0 +1,100 @@
+//! Limits and use as the cgroup controllers and `/proc/meminfo` tell them. A file that is not there is not measured.
+
+use std::{fs, path::Path};
+
+use procfs::{Current, Meminfo};
+
+/// What the controllers say about one cgroup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `memory.max`, bytes. `None` without a limit, at the root, and where the memory controller is not enabled.
+    pub memory_max_bytes: Option<u64>,
+    /// `memory.current`, bytes. `None` where the memory controller is not enabled.
+    pub memory_current_bytes: Option<u64>,
+    /// Time tasks were held back by `cpu.max` since the cgroup was made: `throttled_usec` of `cpu.stat`, microseconds.
+    /// `None` where the CPU controller is not enabled.
+    pub throttled_us: Option<u64>,
+}
+
+/// Memory of the host, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostMemory {
+    /// `MemTotal`.
+    pub total_bytes: u64,
+    /// `MemAvailable`: what could be handed out without swapping. `None` before Linux 3.14.
+    pub available_bytes: Option<u64>,
+}
+
+/// Reads the limits of the cgroup whose directory is `dir`: three small files.
+#[must_use]
+pub fn read(dir: &Path) -> Limits {
+    let number = |file: &str| fs::read_to_string(dir.join(file)).ok()?.trim_end().parse().ok();
+    Limits {
+        memory_max_bytes: number("memory.max"),
+        memory_current_bytes: number("memory.current"),
+        throttled_us: fs::read_to_string(dir.join("cpu.stat"))
+            .ok()
+            .as_deref()
+            .and_then(throttled_us),
+    }
+}
+
+/// Reads the host's memory; `None` when `/proc/meminfo` is unreadable.
+#[must_use]
+pub fn host_memory() -> Option<HostMemory> {
+    let memory = Meminfo::current().ok()?;
+    Some(HostMemory {
+        total_bytes: memory.mem_total,
+        available_bytes: memory.mem_available,
+    })
+}
+
+fn throttled_us(cpu_stat: &str) -> Option<u64> {
+    cpu_stat
+        .lines()
+        .find_map(|line| line.strip_prefix("throttled_usec ")?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cgroup(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_limited_cgroup_tells_its_limits() {
+        let dir = cgroup(&[
+            ("memory.max", "1073741824\n"),
+            ("memory.current", "4096\n"),
+            (
+                "cpu.stat",
+                "usage_usec 9\nuser_usec 5\nsystem_usec 4\nnr_periods 2\nnr_throttled 1\nthrottled_usec 1234\n",
+            ),
+        ]);
+        let expected = Limits {
+            memory_max_bytes: Some(1 << 30),
+            memory_current_bytes: Some(4096),
+            throttled_us: Some(1234),
+        };
+        assert_eq!(read(dir.path()), expected);
+    }
+
+    #[test]
+    fn max_is_no_limit_and_a_missing_file_is_not_measured() {
+        let dir = cgroup(&[("memory.max", "max\n"), ("cpu.stat", "usage_usec 9\n")]);
+        assert_eq!(read(dir.path()), Limits::default());
+        assert_eq!(read(Path::new("/nonexistent")), Limits::default());
+    }
+
+    #[test]
+    fn the_host_has_memory_and_no_more_available_than_there_is() {
+        let memory = host_memory().unwrap();
+        assert!(memory.available_bytes.unwrap() <= memory.total_bytes);
+    }
+}

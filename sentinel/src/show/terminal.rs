@@ -1,0 +1,96 @@
+//! The sink for a reader: a head, a line per verdict and outcome, a status line on a terminal, and a closing summary.
+//!
+//! Keeps what the text needs from one tick to the next; [`super::view`] draws, [`super::screen`] writes.
+
+use std::time::Duration;
+
+use super::{
+    Sink, SinkError, Snapshot,
+    encode::{Body, Record},
+    screen::Screen,
+    status::{Rates, status},
+    view::{self, Opening, Totals},
+    words,
+};
+
+/// The sink.
+pub struct Terminal {
+    screen: Screen,
+    rates: Rates,
+    totals: Totals,
+}
+
+impl Terminal {
+    /// Prints the head of the run.
+    #[must_use]
+    pub fn start(screen: Screen, opening: &Opening) -> Self {
+        screen.print(&format!("{}\n", view::opening(opening, &screen.style())));
+        Self {
+            screen,
+            rates: Rates::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// What the run came to so far.
+    #[must_use]
+    pub const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    fn add(&mut self, snapshot: &Snapshot) {
+        self.rates.update(&snapshot.sample, snapshot.origin.page_bytes);
+        self.totals.ticks = snapshot.ticks;
+        self.totals.late_ticks = snapshot.late_ticks;
+        for verdict in &snapshot.verdicts {
+            *self.totals.verdicts.entry(verdict.level).or_default() += 1;
+        }
+        for outcome in &snapshot.outcomes {
+            if words::ended_well(outcome) {
+                self.totals.actions_well += 1;
+            } else {
+                self.totals.actions_failed += 1;
+            }
+        }
+        for loss in &snapshot.sample.losses {
+            match self.totals.losses.get_mut(&loss.kind) {
+                Some(count) => *count += loss.count,
+                None => drop(self.totals.losses.insert(loss.kind.clone(), loss.count)),
+            }
+        }
+    }
+}
+
+impl Sink for Terminal {
+    fn name(&self) -> &'static str {
+        "terminal"
+    }
+
+    fn publish(&mut self, snapshot: &Snapshot, records: &[Record]) -> Result<(), SinkError> {
+        self.add(snapshot);
+        let style = self.screen.style();
+        let mut lines = String::new();
+        for record in records {
+            lines.push_str(&match &record.body {
+                Body::Verdict(verdict) => view::verdict(verdict, &style),
+                Body::Outcome(outcome) => view::outcome(outcome, &style),
+            });
+        }
+        if self.screen.has_status() {
+            self.screen.redraw(&lines, status(snapshot, &self.rates, &style));
+        } else {
+            self.screen.print(&lines);
+        }
+        SinkError::from_health(self.name(), self.screen.health(snapshot.now.monotonic_ns))
+    }
+
+    fn lost(&self) -> u64 {
+        self.screen.lost()
+    }
+
+    fn finish(&mut self, patience: Duration) {
+        let closing = view::closing(&self.totals, &self.screen.style());
+        self.screen.redraw(&format!("\n{closing}"), String::new());
+        self.screen.finish(patience);
+    }
+}

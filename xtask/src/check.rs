@@ -1,0 +1,33 @@
+//! `check`: format, clippy on both halves, layers. Needs no root and no particular kernel. Never changes a source.
+
+use crate::{bpf, layers, process, report::Report, run, setup::Tools, workspace::Workspace};
+
+/// Runs every static check, each as a step of `report`.
+pub(crate) fn check(workspace: &Workspace, tools: &Tools, report: &mut Report) {
+    report.check("format", || {
+        process::run(run::cargo(workspace).args(["fmt", "--all", "--", "--check"]))
+    });
+    report.check("layers", || layers::check(workspace.root()));
+    report.check("clippy", || {
+        let mut command = run::cargo(workspace);
+        command.args([
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--exclude",
+            "sentinel-ebpf",
+            "--all-targets",
+        ]);
+        process::run(command.args(["--", "-D", "warnings"]))
+    });
+    if tools.toolchain.has_clippy() {
+        report.check("clippy, kernel side", || {
+            process::run(&mut bpf::clippy(workspace, tools))
+        });
+    } else {
+        report.skip(
+            "clippy, kernel side",
+            &format!("no clippy beside {}", tools.toolchain.rustc.display()),
+        );
+    }
+}

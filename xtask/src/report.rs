@@ -1,0 +1,173 @@
+//! What became of every step, and the summary at the end. Comes in: steps; goes out: text and the exit code.
+//! Never stops at a failed step: the ones after it still have something to say.
+
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+
+use crate::process;
+
+/// Tests (or checks, each counting as one) by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Ended well.
+    pub(crate) passed: u32,
+    /// Ended badly, or did not end.
+    pub(crate) failed: u32,
+    /// Not run, for a stated reason.
+    pub(crate) skipped: u32,
+}
+
+impl Tally {
+    /// One check that ended well.
+    pub(crate) const PASSED: Self = Self {
+        passed: 1,
+        failed: 0,
+        skipped: 0,
+    };
+    /// One check that ended badly.
+    pub(crate) const FAILED: Self = Self {
+        passed: 0,
+        failed: 1,
+        skipped: 0,
+    };
+    /// One check that was not run.
+    pub(crate) const SKIPPED: Self = Self {
+        passed: 0,
+        failed: 0,
+        skipped: 1,
+    };
+
+    /// Adds another tally.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// The line this workspace's callers read: alone at the end of the output.
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
+        if self.skipped > 0 {
+            write!(f, ", {} skipped", self.skipped)?;
+        }
+        Ok(())
+    }
+}
+
+/// One finished step.
+struct Step {
+    name: String,
+    tally: Tally,
+    took: Duration,
+    note: String,
+}
+
+/// Every step so far.
+#[derive(Default)]
+pub(crate) struct Report {
+    steps: Vec<Step>,
+}
+
+impl Report {
+    /// Runs one step: says its name, measures it, keeps its tally. An error counts as one failure, with its text as the note.
+    pub(crate) fn step(&mut self, name: &str, work: impl FnOnce() -> Result<(Tally, String)>) {
+        println!("\n== {name}");
+        let start = process::now();
+        let (tally, note) = work().unwrap_or_else(|error| {
+            println!("{error:#}");
+            (Tally::FAILED, process::tail(&format!("{error:#}"), 1))
+        });
+        self.steps.push(Step {
+            name: name.to_owned(),
+            tally,
+            took: start.elapsed(),
+            note,
+        });
+    }
+
+    /// One step that either works or does not.
+    pub(crate) fn check(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+        self.step(name, || work().map(|()| (Tally::PASSED, String::new())));
+    }
+
+    /// One step that is not run.
+    pub(crate) fn skip(&mut self, name: &str, reason: &str) {
+        self.step(name, || {
+            println!("skipped: {reason}");
+            Ok((Tally::SKIPPED, format!("skipped: {reason}")))
+        });
+    }
+
+    /// Prints the summary; the code is 1 if anything failed, or nothing ran.
+    pub(crate) fn end(&self) -> ExitCode {
+        let (text, sum) = self.summary();
+        print!("{text}");
+        ExitCode::from(u8::from(sum.failed > 0 || sum.passed == 0))
+    }
+
+    fn summary(&self) -> (String, Tally) {
+        let mut sum = Tally::default();
+        let mut text = String::from("\n== summary\n");
+        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+        for step in &self.steps {
+            sum.add(step.tally);
+            let word = match step.tally {
+                Tally { failed: 1.., .. } => "FAIL",
+                Tally { passed: 0, .. } => "skip",
+                _ => "ok",
+            };
+            let note = if step.note.is_empty() {
+                String::new()
+            } else {
+                format!("  {}", step.note)
+            };
+            let _ = writeln!(
+                text,
+                "{word:<4} {:<width$} {:>7.1} s  {}{note}",
+                step.name,
+                step.took.as_secs_f64(),
+                step.tally
+            );
+        }
+        let _ = writeln!(text, "{sum}");
+        (text, sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_sum_alone() {
+        let mut report = Report::default();
+        report.check("first", || Ok(()));
+        report.step("second", || {
+            Ok((
+                Tally {
+                    passed: 7,
+                    failed: 2,
+                    skipped: 0,
+                },
+                "two boots".into(),
+            ))
+        });
+        report.check("third", || anyhow::bail!("broken"));
+        let (text, _) = report.summary();
+        assert_eq!(text.lines().last(), Some("8 passed, 3 failed"));
+        assert!(text.contains("FAIL third") && text.ends_with('\n'), "{text}");
+    }
+
+    #[test]
+    fn skipped_steps_are_named_in_the_sum_and_do_not_fail_it() {
+        let mut report = Report::default();
+        report.check("first", || Ok(()));
+        report.skip("second", "not asked for");
+        let (text, sum) = report.summary();
+        assert_eq!(text.lines().last(), Some("1 passed, 0 failed, 1 skipped"));
+        assert_eq!(sum.failed, 0);
+    }
+}
