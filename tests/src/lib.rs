@@ -12,5 +12,6 @@ pub mod lines;
 pub mod netns;
 pub mod paths;
 pub mod process;
+pub mod synthetic;
 pub mod wait;
 pub mod workload;

@@ -27,6 +27,11 @@ const HOLD_STORM: Hold = Hold {
     readings: 1,
     ..HOLD
 };
+/// Answers that do not come may only be slow.
+const HOLD_UNANSWERED: Hold = Hold {
+    veto_ns: 3 * SECOND_NS / 2,
+    ..HOLD
+};
 /// Without failures it may be a new release that asks more back ends: that has to last.
 const HOLD_QUIET: Hold = Hold {
     veto_ns: 3 * SECOND_NS,
@@ -72,24 +77,27 @@ impl Work {
             failures: net.connect_failures,
             retransmits: net.retransmits,
             resets_in: net.resets_in,
-            packets_out: net.external.egress_packets + net.loopback.egress_packets,
-            packets_in: net.external.ingress_packets + net.loopback.ingress_packets,
+            packets_out: net.external.egress_packets.saturating_add(net.loopback.egress_packets),
+            packets_in: net
+                .external
+                .ingress_packets
+                .saturating_add(net.loopback.ingress_packets),
         }
     }
 }
 
 impl Counts for Work {
     fn add(&mut self, other: &Self) {
-        self.work_out += other.work_out;
-        self.work_in += other.work_in;
-        self.requests += other.requests;
-        self.responses += other.responses;
-        self.attempts += other.attempts;
-        self.failures += other.failures;
-        self.retransmits += other.retransmits;
-        self.resets_in += other.resets_in;
-        self.packets_out += other.packets_out;
-        self.packets_in += other.packets_in;
+        self.work_out = self.work_out.saturating_add(other.work_out);
+        self.work_in = self.work_in.saturating_add(other.work_in);
+        self.requests = self.requests.saturating_add(other.requests);
+        self.responses = self.responses.saturating_add(other.responses);
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.retransmits = self.retransmits.saturating_add(other.retransmits);
+        self.resets_in = self.resets_in.saturating_add(other.resets_in);
+        self.packets_out = self.packets_out.saturating_add(other.packets_out);
+        self.packets_in = self.packets_in.saturating_add(other.packets_in);
     }
 }
 
@@ -134,15 +142,22 @@ impl View {
         }
     }
 
-    /// The signature of work that fails: attempts refused or reset, requests without an answer.
+    /// The signature of work that fails: it is refused or reset, or not answered.
     fn is_failing(&self, floor_per_s: f64) -> bool {
+        self.is_refused(floor_per_s) || self.is_unanswered(floor_per_s)
+    }
+
+    fn is_refused(&self, floor_per_s: f64) -> bool {
         let enough = floor_per_s / 2.0;
         let refused = self.failures_per_s >= enough && self.failing_share.unwrap_or(1.0) >= FAILING_SHARE;
         let reset = self.resets_in_per_s >= enough
             && ratio(self.resets_in_per_s, self.out_per_s).is_some_and(|share| share >= FAILING_SHARE);
-        let unanswered =
-            self.requests_per_s >= floor_per_s && self.unanswered_share.is_some_and(|share| share >= UNANSWERED_SHARE);
-        refused || reset || unanswered
+        refused || reset
+    }
+
+    /// Also true of every slow back end for as long as its first answers take, so it has to last longer.
+    fn is_unanswered(&self, floor_per_s: f64) -> bool {
+        self.requests_per_s >= floor_per_s && self.unanswered_share.is_some_and(|share| share >= UNANSWERED_SHARE)
     }
 
     fn is_failing_client(&self, floor_per_s: f64) -> bool {
@@ -241,7 +256,8 @@ impl Amplification {
         let high = alpha > config.veto_ratio;
         let above = self.alpha.exceeded(alpha, SIGMAS);
         if high && failing && (above || alpha >= config.storm_ratio) {
-            return found(Level::Veto, cause, HOLD);
+            let refused = view.is_refused(config.floor_per_s);
+            return found(Level::Veto, cause, if refused { HOLD } else { HOLD_UNANSWERED });
         }
         let doubled = self
             .alpha
@@ -352,7 +368,7 @@ impl Amplification {
 
 fn is_storm(fast: &View, config: &AmplificationConfig) -> bool {
     fast.out_per_s >= config.floor_per_s
-        && fast.is_failing(config.floor_per_s)
+        && fast.is_refused(config.floor_per_s)
         && fast.alpha.is_some_and(|alpha| alpha >= config.storm_ratio)
 }
 

@@ -21,10 +21,10 @@ struct CpuCounts {
 
 impl Counts for CpuCounts {
     fn add(&mut self, other: &Self) {
-        self.on_cpu_ns += other.on_cpu_ns;
-        self.queue_samples += other.queue_samples;
-        self.queue_length += other.queue_length;
-        self.queue_length_squared += other.queue_length_squared;
+        self.on_cpu_ns = self.on_cpu_ns.saturating_add(other.on_cpu_ns);
+        self.queue_samples = self.queue_samples.saturating_add(other.queue_samples);
+        self.queue_length = self.queue_length.saturating_add(other.queue_length);
+        self.queue_length_squared = self.queue_length_squared.saturating_add(other.queue_length_squared);
     }
 }
 
@@ -96,7 +96,12 @@ impl Context {
 
     /// Takes in what a sample says about the host.
     pub(super) fn observe(&mut self, sample: &Sample) {
-        if let Some(elapsed_ns) = sample.elapsed.sched_ns.filter(|ns| *ns > 0) {
+        if let Some(elapsed_ns) = sample
+            .elapsed
+            .sched_ns
+            .map(|ns| ns.min(sample.now.monotonic_ns))
+            .filter(|ns| *ns > 0)
+        {
             self.waiting = Top::default();
             self.observe_cpu(
                 sample,

@@ -36,13 +36,13 @@ const HOLD_BURST: Hold = Hold {
 const QUICK_STEP_S: f64 = 1.0;
 const SLOW_STEP_S: f64 = 6.0;
 /// Irregularity up to which ten quick steps are enough; a compiler at work is less regular.
-const REGULAR: f64 = 0.6;
+const REGULAR: f64 = 0.35;
 /// Share of the growth that has to be resident memory of processes: the page cache is not.
 const RESIDENT_SHARE: f64 = 0.3;
 /// Velocity in floors from which on a leak is one whatever the forecast.
 const FAST_FLOORS: f64 = 40.0;
 /// Share of the limit taken at once that is a burst.
-const BURST_SHARE: f64 = 0.05;
+const BURST_SHARE: f64 = 0.2;
 /// Reclaim: MB/s both ways, with less than this share available.
 const RECLAIM_MB_PER_S: f64 = 100.0;
 const RECLAIM_AVAILABLE_SHARE: f64 = 0.05;
@@ -57,10 +57,10 @@ struct Pages {
 
 impl Counts for Pages {
     fn add(&mut self, other: &Self) {
-        self.allocated += other.allocated;
-        self.freed += other.freed;
-        self.failed += other.failed;
-        self.oom_kills += other.oom_kills;
+        self.allocated = self.allocated.saturating_add(other.allocated);
+        self.freed = self.freed.saturating_add(other.freed);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.oom_kills = self.oom_kills.saturating_add(other.oom_kills);
     }
 }
 
@@ -202,7 +202,7 @@ impl Fever {
         };
     }
 
-    /// The quick test where growth is regular, else the slow one. Most scopes do not grow at all: they cost nothing.
+    /// The quick test where growth is regular and the scope not known to give back, else the slow one. Most scopes do not grow at all: they cost nothing.
     fn sustained(&self, config: &FeverConfig) -> Option<Trend> {
         let floor = config.floor_mb_per_s;
         let tested = |growth: &Growth, regular: f64| {
@@ -212,7 +212,8 @@ impl Fever {
             let trend = growth.trend()?;
             (trend.is_sustained(floor) && trend.irregularity <= regular).then_some(trend)
         };
-        tested(&self.quick, REGULAR).or_else(|| tested(&self.slow, f64::INFINITY))
+        let quick = tested(&self.quick, REGULAR).filter(|_| !self.sawtooth.is_known());
+        quick.or_else(|| tested(&self.slow, f64::INFINITY))
     }
 
     /// The sooner of the scope's own limit and the host's available memory.
@@ -252,8 +253,8 @@ impl Fever {
     }
 
     /// A trend is one sign; `veto` needs a second: the growth is resident memory of processes, or, where the kernel
-    /// does not tell, available memory falls with it or the forecast is near. Growth that is not resident and leaves
-    /// available memory alone is page cache and no sign at all.
+    /// does not tell, available memory falls with it or the forecast is near. Growth that is not resident is page cache,
+    /// or pages that others free, and no sign; when available memory falls with it, the host says so.
     fn judge_trend(&self, trend: &Trend, context: &Context, config: &FeverConfig) -> Option<Level> {
         if self.sawtooth.explains_growth() {
             return None;
@@ -266,7 +267,7 @@ impl Fever {
             .forecast
             .is_some_and(|forecast| forecast.exhaustion_s <= config.horizon.as_secs_f64());
         let corroborated = match self.view.resident_share {
-            Some(share) if share < RESIDENT_SHARE => return falling.then_some(Level::Watch),
+            Some(share) if share < RESIDENT_SHARE => return (self.is_host && falling).then_some(Level::Watch),
             Some(_) => true,
             None => falling || near,
         };
@@ -345,5 +346,5 @@ impl Fever {
 /// Net movement of anonymous and shared-memory pages; `None` where the kernel does not tell.
 fn resident_pages(mem: &Mem) -> Option<i64> {
     let anonymous = mem.rss_anon_pages?;
-    Some(anonymous + mem.rss_shmem_pages.unwrap_or(0))
+    Some(anonymous.saturating_add(mem.rss_shmem_pages.unwrap_or(0)))
 }

@@ -26,6 +26,8 @@ const HOLD: Hold = Hold {
 const SQUARED_UNIT_MS: f64 = sentinel_common::sched::WAIT_UNIT_NS as f64 / 1e6;
 /// Share of runnable time spent waiting from which on tasks crowd each other: one in four.
 const CROWDED_SHARE: f64 = 0.25;
+/// Share below which waiting is the odd collision that every busy host has, however many milliseconds it adds up to.
+const NOTICED_SHARE: f64 = 0.15;
 /// Waiting this many times the baseline's is above it.
 const BASELINE_FACTOR: f64 = 3.0;
 /// Share of time throttled that counts.
@@ -51,13 +53,13 @@ struct Waits {
 
 impl Counts for Waits {
     fn add(&mut self, other: &Self) {
-        self.waits += other.waits;
-        self.wait_ns += other.wait_ns;
-        self.wait_units_squared += other.wait_units_squared;
-        self.on_cpu_ns += other.on_cpu_ns;
-        self.voluntary += other.voluntary;
-        self.involuntary += other.involuntary;
-        self.throttled_ns += other.throttled_ns;
+        self.waits = self.waits.saturating_add(other.waits);
+        self.wait_ns = self.wait_ns.saturating_add(other.wait_ns);
+        self.wait_units_squared = self.wait_units_squared.saturating_add(other.wait_units_squared);
+        self.on_cpu_ns = self.on_cpu_ns.saturating_add(other.on_cpu_ns);
+        self.voluntary = self.voluntary.saturating_add(other.voluntary);
+        self.involuntary = self.involuntary.saturating_add(other.involuntary);
+        self.throttled_ns = self.throttled_ns.saturating_add(other.throttled_ns);
     }
 }
 
@@ -226,20 +228,22 @@ impl Jitter {
         };
     }
 
-    /// The signs, all of them only where tasks wait more than the floor: variance of what hardly happens is no news.
+    /// The signs, all of them only where tasks wait more than the floor, and for a noticeable share of the time that
+    /// they want a CPU: variance of what hardly happens is no news.
     fn signs(&self, context: &Context, config: &JitterConfig) -> Signs {
         let view = &self.view;
-        if view.waiting_ms_per_s < config.floor_ms_per_s * context.cpus {
+        let noticed = view.waiting_ms_per_s >= config.floor_ms_per_s * context.cpus
+            && view.waiting_share.is_some_and(|share| share >= NOTICED_SHARE);
+        if !noticed {
             return Signs::default();
         }
         let usual = self.waiting.mean().unwrap_or(0.0);
-        let throttled = view.throttled_share >= THROTTLED_SHARE;
         Signs {
             dispersion: self.dispersion.exceeded(view.dispersion_ms, config.sigma),
             waiting: view.waiting_ms_per_s > BASELINE_FACTOR * usual,
             crowded: view.waiting_share.is_some_and(|share| share > CROWDED_SHARE),
             queue: context.queue_is_long(),
-            throttled,
+            throttled: view.throttled_share >= THROTTLED_SHARE,
             convoy: self.is_convoy(context),
         }
     }

@@ -61,7 +61,8 @@ impl Losses {
         for loss in losses {
             for signal in Signal::ALL {
                 if matters(&loss.kind, signal) {
-                    counts.0[signal as usize] += loss.count;
+                    let sum = &mut counts.0[signal as usize];
+                    *sum = sum.saturating_add(loss.count);
                 }
             }
         }

@@ -4,6 +4,8 @@
 const MEMORY_S: f64 = 600.0;
 /// Share of a rise that has to be given back.
 const GIVEN_BACK: f64 = 0.5;
+/// A rise may go this much of its height above the highest one before it.
+const SLACK: f64 = 0.15;
 
 /// Rises and give-backs of one scope. MB, relative to when it was first seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,6 +14,7 @@ pub(super) struct Sawtooth {
     low: f64,
     high: f64,
     ceiling: f64,
+    height: f64,
     give_backs: u32,
     since_s: f64,
 }
@@ -38,11 +41,12 @@ impl Sawtooth {
 
     fn give_back(&mut self, killed: bool) {
         self.give_backs = if killed { 0 } else { self.give_backs + 1 };
-        self.ceiling = if self.give_backs <= 1 {
-            self.high
-        } else {
-            self.ceiling.max(self.high)
-        };
+        if self.give_backs <= 1 {
+            self.ceiling = f64::NEG_INFINITY;
+            self.height = 0.0;
+        }
+        self.ceiling = self.ceiling.max(self.high);
+        self.height = self.height.max(self.high - self.low);
         self.since_s = 0.0;
         self.low = self.level;
         self.high = self.level;
@@ -51,7 +55,13 @@ impl Sawtooth {
     /// True while the scope is below a height that it came down from, of itself, at least twice lately.
     #[must_use]
     pub(super) fn explains_growth(&self) -> bool {
-        self.give_backs >= 2 && self.level <= self.ceiling
+        self.give_backs >= 2 && self.level <= self.ceiling + SLACK * self.height
+    }
+
+    /// True when the scope gives back so often that a short rise means nothing.
+    #[must_use]
+    pub(super) const fn is_known(&self) -> bool {
+        self.give_backs >= 3
     }
 
     /// Give-backs remembered.

@@ -73,10 +73,10 @@ impl Desk<'_> {
         self.verdicts.push(self.reporter.verdict(self.now, statement));
     }
 
-    /// The time a sensor's reading covers; `None` when it was not read.
+    /// The time a sensor's reading covers, at most since the clock's zero; `None` when it was not read.
     fn reading(&self, elapsed_ns: Option<u64>) -> Option<Reading> {
-        let elapsed_ns = elapsed_ns.filter(|ns| *ns > 0)?;
-        Some(Reading {
+        let elapsed_ns = elapsed_ns?.min(self.now.monotonic_ns);
+        (elapsed_ns > 0).then_some(Reading {
             end_ns: self.now.monotonic_ns,
             elapsed_ns,
         })
@@ -292,5 +292,15 @@ impl ScopeState {
             state(Signal::Amplification, &track.ladder, track.cause, value)
         });
         [jitter, fever, amplification].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_remembered_in_a_few_kilobytes() {
+        assert!(size_of::<ScopeState>() <= 6 * 1024, "{}", size_of::<ScopeState>());
     }
 }

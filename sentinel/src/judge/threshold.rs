@@ -50,9 +50,8 @@ pub(super) struct Ladder {
     last_ns: Option<u64>,
     watch: Streak,
     veto: Streak,
-    calm: Streak,
-    /// Highest level asked for since `calm` began.
-    calm_level: Level,
+    below_veto: Streak,
+    below_watch: Streak,
 }
 
 /// Readings before the first `nominal`.
@@ -72,8 +71,8 @@ impl Ladder {
             last_ns: None,
             watch: Streak::default(),
             veto: Streak::default(),
-            calm: Streak::default(),
-            calm_level: Level::Unknown,
+            below_veto: Streak::default(),
+            below_watch: Streak::default(),
         }
     }
 
@@ -90,37 +89,26 @@ impl Ladder {
         self.unproven = self.unproven.saturating_sub(1);
         self.watch.step(wanted >= Level::Watch, elapsed_ns);
         self.veto.step(wanted >= Level::Veto, elapsed_ns);
-        self.calm(elapsed_ns, wanted);
+        self.below_watch.step(wanted < Level::Watch, elapsed_ns);
+        self.below_veto.step(wanted < Level::Veto, elapsed_ns);
         if self.silent == 0 {
-            self.level = self.next(hold);
+            self.level = self.next(wanted, hold);
         }
         self.level
     }
 
-    fn calm(&mut self, elapsed_ns: u64, wanted: Level) {
-        let calmer = wanted < self.level || (self.level == Level::Unknown && wanted <= Level::Nominal);
-        if !calmer || self.calm.readings == 0 {
-            self.calm_level = Level::Nominal;
-        }
-        self.calm_level = self.calm_level.max(wanted);
-        self.calm.step(calmer, elapsed_ns);
-    }
-
-    fn next(&mut self, hold: &Hold) -> Level {
+    fn next(&mut self, wanted: Level, hold: &Hold) -> Level {
         let risen = self.risen(hold);
-        if risen > self.level && risen > Level::Nominal {
+        if risen > self.level.max(Level::Nominal) {
             self.alarmed = false;
-            self.calm = Streak::default();
             return risen;
         }
-        let cleared = self.calm.lasted(hold.clear_ns, 1);
+        let calm = self.below_watch.lasted(hold.clear_ns, 1);
         match self.level {
-            Level::Unknown if self.unproven > 0 || (self.alarmed && !cleared) => Level::Unknown,
+            Level::Unknown if self.unproven > 0 || (self.alarmed && !calm) => Level::Unknown,
             Level::Unknown | Level::Nominal => Level::Nominal,
-            Level::Watch | Level::Veto if cleared => {
-                self.calm = Streak::default();
-                self.calm_level
-            }
+            Level::Watch | Level::Veto if calm => Level::Nominal,
+            Level::Veto if wanted == Level::Watch && self.below_veto.lasted(hold.clear_ns, 1) => Level::Watch,
             level => level,
         }
     }
@@ -190,11 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn it_falls_to_the_highest_level_asked_for_meanwhile() {
+    fn it_falls_to_watch_while_that_is_asked_for_and_to_nominal_only_when_nothing_is() {
         use Level::{Nominal, Veto, Watch};
         let mut ladder = Ladder::new(true);
-        assert_eq!(run(&mut ladder, 1, &[Veto, Veto]).last(), Some(&Veto));
-        assert_eq!(run(&mut ladder, 3, &[Nominal, Watch, Nominal]), [Veto, Veto, Watch]);
+        assert_eq!(run(&mut ladder, 1, &[Veto, Veto]), [Level::Unknown, Veto]);
+        let levels = run(
+            &mut ladder,
+            3,
+            &[Nominal, Watch, Nominal, Watch, Nominal, Nominal, Nominal],
+        );
+        assert_eq!(levels, [Veto, Veto, Veto, Watch, Watch, Watch, Nominal]);
     }
 
     #[test]

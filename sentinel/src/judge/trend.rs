@@ -36,7 +36,7 @@ pub(super) struct Trend {
     pub(super) irregularity: f64,
     /// Share of steps that grew, 0 to 1.
     pub(super) rising_share: f64,
-    /// Share of the highest point that is still held, 1 when nothing was given back.
+    /// Share of all that was taken that is still held, 1 when nothing was given back.
     pub(super) held_share: f64,
     /// Theil-Sen slope: the median slope of all pairs of points.
     pub(super) slope_per_s: f64,
@@ -53,7 +53,7 @@ impl Trend {
     pub(super) fn is_sustained(&self, floor_per_s: f64) -> bool {
         self.median_per_s >= floor_per_s
             && self.rising_share >= 0.75
-            && self.held_share >= 0.9
+            && self.held_share >= 0.8
             && self.slope_low_per_s > 0.0
             && self.median_per_s * self.span_s >= 0.4 * self.total
     }
@@ -148,12 +148,8 @@ impl Growth {
     }
 
     fn held_share(&self) -> f64 {
-        let (mut level, mut peak) = (0.0, 0.0_f64);
-        for step in &self.steps {
-            level += step.net;
-            peak = peak.max(level);
-        }
-        if peak > 0.0 { level / peak } else { 1.0 }
+        let taken: f64 = self.steps.iter().map(|step| step.net.max(0.0)).sum();
+        if taken > 0.0 { self.total() / taken } else { 1.0 }
     }
 
     /// P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau" (1968): the median of the slopes of
@@ -216,7 +212,8 @@ mod tests {
         let jump_on_drift = trend([0.3, 0.3, 0.3, 3000.0, 3000.0, 0.3, 0.3, 0.3, 0.3, 0.3]);
         let give_back = trend([20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, 20.0, -90.0]);
         let both = trend([20.0, -20.0, 20.0, -20.0, 20.0, -20.0, 20.0, -20.0, 20.0, -20.0]);
-        for trend in [jump, jump_on_drift, give_back, both] {
+        let resumed = trend([30.0, 30.0, 30.0, 30.0, -150.0, 30.0, 30.0, 30.0, 30.0, 30.0]);
+        for trend in [jump, jump_on_drift, give_back, both, resumed] {
             assert!(!trend.is_sustained(0.25), "{trend:?}");
         }
     }

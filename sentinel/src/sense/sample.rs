@@ -223,7 +223,8 @@ impl Mem {
 }
 
 fn pages(by_order: &[u64; ORDERS]) -> u64 {
-    by_order.iter().enumerate().map(|(order, count)| count << order).sum()
+    let pages = |(order, count): (usize, &u64)| count.saturating_mul(1 << order);
+    by_order.iter().enumerate().map(pages).fold(0, u64::saturating_add)
 }
 
 /// Network counts, see `sentinel_common::net::NetCounters`.

@@ -1,0 +1,398 @@
+//! A small model of a host that yields samples: seeded, with heavy-tailed noise, so that a judge can be shown any load.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sentinel::{
+    config::Config,
+    judge::{
+        Judge, JudgeConfig, Verdict,
+        verdict::{Level, Signal},
+    },
+    sense::sample::{Elapsed, Host, Mem, Net, Origin, RunQueue, Sample, Sched, Scope, ScopeKind, ScopeSample},
+    time::Now,
+};
+
+/// Bytes in a page of the model.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// What one cgroup does, per second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// Tasks that always want a CPU.
+    pub busy_tasks: f64,
+    /// CPUs used by tasks that sleep most of the time.
+    pub light_cpus: f64,
+    /// How often they wake.
+    pub wakeups_per_s: f64,
+    /// Seconds per second that `cpu.max` holds it back.
+    pub throttled: f64,
+    /// Pages taken and not given back, MB.
+    pub grows_mb: f64,
+    /// How much of that is resident in processes.
+    pub resident_share: f64,
+    /// Pages taken and given back, MB.
+    pub churns_mb: f64,
+    /// Requests received, and packets that come with them.
+    pub asked: f64,
+    /// Requests sent.
+    pub asks: f64,
+    /// Share of them that is refused at the connection attempt.
+    pub refused: f64,
+    /// Share of them that stays without an answer.
+    pub unanswered: f64,
+    /// Packets sent and received beyond that.
+    pub packets_out: f64,
+    /// Packets received.
+    pub packets_in: f64,
+}
+
+impl Load {
+    /// A service that hardly does anything.
+    #[must_use]
+    pub fn idle() -> Self {
+        Self {
+            light_cpus: 0.004,
+            wakeups_per_s: 10.0,
+            churns_mb: 0.5,
+            resident_share: 1.0,
+            ..Self::default()
+        }
+    }
+}
+
+/// xorshift64*, and noise with a heavy tail.
+#[derive(Clone, Debug)]
+pub struct Noise(u64);
+
+impl Noise {
+    /// Seeded; zero is replaced.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// Uniform in (0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
+        (bits as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    /// Around 1: mostly 0.9 to 1.2, one in a hundred beyond 1.6, never beyond 3.
+    pub fn factor(&mut self) -> f64 {
+        let tail = self.uniform().powf(-1.0 / 3.0) - 1.0;
+        (0.85 + 0.3 * tail + 0.1 * self.uniform()).min(3.0)
+    }
+
+    /// A count with that mean; fractions come out right on average.
+    pub fn count(&mut self, mean: f64) -> u64 {
+        (mean + self.uniform()) as u64
+    }
+}
+
+/// A host, its judge, and what the judge said.
+pub struct Rig {
+    /// The judge.
+    pub judge: Judge,
+    /// All that was said.
+    pub verdicts: Vec<Verdict>,
+    /// Every sample that was judged.
+    pub samples: Vec<Sample>,
+    /// cgroups, in order: name and load. Gone when `None`.
+    pub cgroups: Vec<(Arc<Scope>, Option<Load>)>,
+    /// False: that sensor's data is missing.
+    pub sched: bool,
+    /// As above.
+    pub mem: bool,
+    /// As above.
+    pub net: bool,
+    /// What its noise began with.
+    pub seed: u64,
+    noise: Noise,
+    config: Config,
+    available_mb: f64,
+    held_mb: BTreeMap<u64, f64>,
+    ms: u64,
+}
+
+/// CPUs of the model.
+pub const CPUS: f64 = 2.0;
+/// Where its clock begins.
+const START_MS: u64 = 5_000_000;
+
+impl Rig {
+    /// A host of two CPUs and 8 GB with these cgroups, all idle; ticks as configured.
+    #[must_use]
+    pub fn new(seed: u64, config: &Config, names: &[&str]) -> Self {
+        let cgroups = (0..)
+            .zip(names)
+            .map(|(index, name)| (scope(name, 100 + index), Some(Load::idle())));
+        Self {
+            judge: Judge::new(JudgeConfig::from(config), Arc::new(origin())),
+            verdicts: Vec::new(),
+            samples: Vec::new(),
+            cgroups: cgroups.collect(),
+            sched: true,
+            mem: true,
+            net: true,
+            seed,
+            noise: Noise::new(seed),
+            config: config.clone(),
+            available_mb: 7000.0,
+            held_mb: BTreeMap::new(),
+            ms: START_MS,
+        }
+    }
+
+    /// Seconds since the beginning.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        (self.ms - START_MS) as f64 / 1e3
+    }
+
+    /// The load of a cgroup.
+    pub fn load(&mut self, name: &str) -> &mut Load {
+        let cgroup = self.cgroups.iter_mut().find(|(scope, _)| scope.name() == name);
+        cgroup.and_then(|(_, load)| load.as_mut()).expect("a cgroup of the rig")
+    }
+
+    /// What a cgroup took and did not give back so far, MB.
+    #[must_use]
+    pub fn held_mb(&self, name: &str) -> f64 {
+        let cgroup = self.cgroups.iter().find(|(scope, _)| scope.name() == name);
+        cgroup
+            .and_then(|(scope, _)| self.held_mb.get(&scope.cgroup_id))
+            .copied()
+            .unwrap_or(0.0)
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, seconds: f64) {
+        self.run_with(seconds, |_, _| {});
+    }
+
+    /// Lets time pass and changes loads before each tick; the closure is told the seconds since this call.
+    pub fn run_with(&mut self, seconds: f64, mut change: impl FnMut(&mut Self, f64)) {
+        let begin = self.ms;
+        let tick = self.config.interval.as_millis() as u64;
+        let network = self.config.network_interval.as_millis() as u64;
+        while ((self.ms - begin) as f64) < seconds * 1e3 {
+            if (self.ms - START_MS).is_multiple_of(tick) {
+                let since = (self.ms - begin) as f64 / 1e3;
+                change(self, since);
+            }
+            self.ms += network;
+            let whole = (self.ms - START_MS).is_multiple_of(tick);
+            let sample = self.sample(network, whole.then_some(tick));
+            self.judge.observe(&sample, &mut self.verdicts);
+            self.samples.push(sample);
+        }
+    }
+
+    fn sample(&mut self, network_ms: u64, tick_ms: Option<u64>) -> Sample {
+        let loads: Vec<Load> = self.cgroups.iter().filter_map(|(_, load)| *load).collect();
+        let host = loads.iter().fold(Cpu::default(), |cpu, load| cpu.with(load));
+        let mut scopes = Vec::new();
+        for (scope, load) in self.cgroups.clone() {
+            let Some(load) = load else { continue };
+            let (seconds, network_s) = (tick_ms.map(|ms| ms as f64 / 1e3), network_ms as f64 / 1e3);
+            let sched = seconds
+                .filter(|_| self.sched)
+                .map(|s| host.sched(&load, s, &mut self.noise));
+            let mem = seconds
+                .filter(|_| self.mem)
+                .map(|s| self.mem_of(scope.cgroup_id, &load, s));
+            let net = self.net.then(|| net_of(&load, network_s, &mut self.noise));
+            scopes.push(ScopeSample {
+                scope,
+                sched,
+                mem,
+                net,
+                throttled_ns: seconds.map(|s| (load.throttled * s * 1e9) as u64),
+                ..ScopeSample::default()
+            });
+        }
+        Sample {
+            seq: self.samples.len() as u64 + 1,
+            now: Now {
+                unix_ms: 1_767_225_600_000 + self.ms as i64,
+                monotonic_ns: self.ms * 1_000_000,
+            },
+            elapsed: Elapsed {
+                sched_ns: tick_ms.filter(|_| self.sched).map(|ms| ms * 1_000_000),
+                mem_ns: tick_ms.filter(|_| self.mem).map(|ms| ms * 1_000_000),
+                net_ns: self.net.then_some(network_ms * 1_000_000),
+            },
+            host: self.host_of(&scopes, &host, tick_ms),
+            scopes,
+            losses: Vec::new(),
+        }
+    }
+
+    fn mem_of(&mut self, cgroup_id: u64, load: &Load, seconds: f64) -> Mem {
+        let pages = |mb: f64| mb * 1e6 / PAGE_BYTES as f64;
+        let busy = self.noise.factor();
+        let churn = self.noise.count(pages(load.churns_mb * seconds) * busy);
+        let grown = load.grows_mb * seconds * if load.grows_mb > 0.0 { self.noise.factor() } else { 1.0 };
+        let resident = grown * load.resident_share;
+        self.available_mb -= resident;
+        *self.held_mb.entry(cgroup_id).or_default() += grown;
+        let mut mem = Mem::default();
+        mem.allocated[0] = churn + pages(grown.max(0.0)) as u64;
+        mem.freed[0] = churn + pages((-grown).max(0.0)) as u64;
+        mem.rss_anon_pages = Some(pages(resident) as i64);
+        mem.rss_file_pages = Some(0);
+        mem.rss_shmem_pages = Some(0);
+        mem
+    }
+
+    fn host_of(&self, scopes: &[ScopeSample], cpu: &Cpu, tick_ms: Option<u64>) -> Host {
+        let Some(tick_ms) = tick_ms else { return Host::default() };
+        let samples = (99.0 * CPUS * tick_ms as f64 / 1e3) as u64;
+        let length = (cpu.busy + cpu.light) / CPUS;
+        let queue = RunQueue {
+            samples,
+            length: (samples as f64 * length) as u64,
+            length_squared: (samples as f64 * (length * length + 0.2)) as u64,
+        };
+        let sched = scopes.iter().filter_map(|scope| scope.sched).reduce(|a, b| Sched {
+            waits: a.waits + b.waits,
+            wait_ns: a.wait_ns + b.wait_ns,
+            wait_units_squared: a.wait_units_squared + b.wait_units_squared,
+            on_cpu_ns: a.on_cpu_ns + b.on_cpu_ns,
+            voluntary: a.voluntary + b.voluntary,
+            involuntary: a.involuntary + b.involuntary,
+            buckets: a.buckets,
+        });
+        let mem = scopes.iter().filter_map(|scope| scope.mem).reduce(|mut a, b| {
+            a.allocated[0] += b.allocated[0];
+            a.freed[0] += b.freed[0];
+            a.rss_anon_pages = a.rss_anon_pages.zip(b.rss_anon_pages).map(|(a, b)| a + b);
+            a
+        });
+        Host {
+            run_queue: sched.map(|_| queue),
+            sched,
+            mem,
+            net: None,
+            memory_total_bytes: Some(8_000_000_000),
+            memory_available_bytes: Some((self.available_mb.max(50.0) * 1e6) as u64),
+        }
+    }
+
+    /// When a verdict of this level was first given to a cgroup, seconds.
+    #[must_use]
+    pub fn first(&self, name: &str, signal: Signal, level: Level) -> Option<(f64, &Verdict)> {
+        let found = self
+            .verdicts
+            .iter()
+            .find(|verdict| verdict.scope.name() == name && verdict.signal == signal && verdict.level == level)?;
+        let seconds = found.monotonic_ns as f64 / 1e9 - START_MS as f64 / 1e3;
+        Some((seconds, found))
+    }
+
+    /// The highest level a cgroup was ever given, over all signals.
+    #[must_use]
+    pub fn worst(&self, name: &str) -> Level {
+        let levels = self.verdicts.iter().filter(|verdict| verdict.scope.name() == name);
+        levels.map(|verdict| verdict.level).max().unwrap_or_default()
+    }
+
+    /// The level of a signal of a cgroup now.
+    #[must_use]
+    pub fn level(&self, name: &str, signal: Signal) -> Level {
+        let mut states = self.judge.states();
+        states
+            .find(|state| state.scope.name() == name && state.signal == signal)
+            .map(|state| state.level)
+            .expect("a scope that is listed")
+    }
+}
+
+/// How CPU time is shared: tasks that mostly sleep get theirs with a short wait, busy ones share the rest evenly.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cpu {
+    busy: f64,
+    light: f64,
+}
+
+impl Cpu {
+    fn with(self, load: &Load) -> Self {
+        Self {
+            busy: self.busy + load.busy_tasks,
+            light: self.light + load.light_cpus,
+        }
+    }
+
+    fn sched(&self, load: &Load, seconds: f64, noise: &mut Noise) -> Sched {
+        let left = (CPUS - self.light).max(0.1);
+        let share = (left / self.busy.max(1e-9)).min(1.0);
+        let busy_s = load.busy_tasks * share * seconds;
+        let waiting_s = load.busy_tasks * (1.0 - share) * seconds + load.throttled * seconds;
+        let slices = (busy_s / 0.004).max(0.0);
+        let crowded = self.busy > CPUS;
+        let wake_wait_s = if crowded { 0.002 } else { 0.000_02 } * noise.factor();
+        let wakes = load.wakeups_per_s * seconds;
+        let spread = 2.0;
+        let square = |count: f64, mean_s: f64| count * (mean_s * 1e9 / 1024.0).powi(2) * spread;
+        let slice_wait_s = if slices > 0.0 { waiting_s / slices } else { 0.0 };
+        let noisy = noise.factor();
+        Sched {
+            waits: noise.count(slices + wakes),
+            wait_ns: ((waiting_s + wakes * wake_wait_s) * 1e9) as u64,
+            wait_units_squared: ((square(slices, slice_wait_s) + square(wakes, wake_wait_s)) * noisy) as u64,
+            on_cpu_ns: ((busy_s + load.light_cpus * seconds) * 1e9) as u64,
+            voluntary: noise.count(wakes),
+            involuntary: noise.count(if crowded { slices } else { slices / 10.0 }),
+            buckets: Default::default(),
+        }
+    }
+}
+
+fn net_of(load: &Load, seconds: f64, noise: &mut Noise) -> Net {
+    let mut count = |per_s: f64| noise.count(per_s * seconds);
+    let (asked, asks) = (count(load.asked), count(load.asks));
+    let refused = (asks as f64 * load.refused) as u64;
+    let sent = asks - refused;
+    let unanswered = (sent as f64 * load.unanswered) as u64;
+    let mut net = Net {
+        accepts: asked,
+        accepted_turns_in: asked,
+        accepted_turns_out: asked,
+        accepted_first_turns: asked,
+        connect_attempts: asks,
+        connect_failures: refused,
+        connects: sent,
+        opened_turns_out: sent,
+        opened_first_turns: sent,
+        opened_turns_in: sent - unanswered,
+        ..Net::default()
+    };
+    net.external.egress_packets = 4 * (asked + asks) + count(load.packets_out);
+    net.external.ingress_packets = 4 * asked + 3 * (sent - unanswered) + refused + count(load.packets_in);
+    net
+}
+
+/// The model's origin.
+#[must_use]
+pub fn origin() -> Origin {
+    Origin {
+        host: "model".to_owned(),
+        boot_id: "00000000-0000-0000-0000-000000000001".to_owned(),
+        kernel: "6.12.0".to_owned(),
+        cpus: CPUS as u32,
+        page_bytes: PAGE_BYTES,
+    }
+}
+
+fn scope(name: &str, cgroup_id: u64) -> Arc<Scope> {
+    Arc::new(Scope {
+        kind: ScopeKind::Cgroup,
+        path: format!("/test.slice/{name}"),
+        unit: None,
+        container: None,
+        cgroup_id,
+    })
+}

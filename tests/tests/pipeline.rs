@@ -1,0 +1,721 @@
+//! Contract: from samples to verdicts, without a kernel. Each load is shown to the judge with twenty seeds; every test
+//! of a fault also asserts that the bystander is left alone.
+
+use std::time::Duration;
+
+use sentinel::{
+    config::Config,
+    judge::{
+        Judge, JudgeConfig, Verdict,
+        verdict::{Cause, Level, Phase, Signal},
+    },
+    sense::{
+        record::{Header, Recorder},
+        replay::Replay,
+    },
+};
+use sentinel_tests::synthetic::{Load, Noise, Rig, origin};
+
+const SEEDS: std::ops::Range<u64> = 1..21;
+
+fn each_seed(names: &[&str], test: impl Fn(&mut Rig)) {
+    for seed in SEEDS {
+        let mut rig = Rig::new(seed, &Config::default(), names);
+        test(&mut rig);
+    }
+}
+
+fn ticks(interval_ms: u64) -> Config {
+    Config {
+        interval: Duration::from_millis(interval_ms),
+        network_interval: Duration::from_millis(interval_ms.min(200)),
+        ..Config::default()
+    }
+}
+
+/// Seconds from `onset` to the first veto of this signal, and its cause.
+fn veto(rig: &Rig, name: &str, signal: Signal, onset: f64) -> (f64, Cause) {
+    let (at, verdict) = rig
+        .first(name, signal, Level::Veto)
+        .unwrap_or_else(|| panic!("no veto of {} for {name}: {:#?}", signal.name(), rig.verdicts));
+    (at - onset, verdict.cause)
+}
+
+fn assert_veto(rig: &Rig, name: &str, signal: Signal, cause: Cause, onset: f64, within_s: f64) {
+    let found = veto(rig, name, signal, onset);
+    assert!(found.0 <= within_s && found.1 == cause, "{name}: {found:?}");
+}
+
+fn assert_calm(rig: &Rig, name: &str) {
+    let said: Vec<_> = rig.verdicts.iter().filter(|v| v.scope.name() == name).collect();
+    assert!(
+        rig.worst(name) <= Level::Nominal,
+        "{name} was not left alone: {said:#?}"
+    );
+}
+
+fn assert_no_veto(rig: &Rig) {
+    let veto = rig.verdicts.iter().find(|verdict| verdict.level == Level::Veto);
+    assert!(veto.is_none(), "{veto:#?}");
+}
+
+fn busy(tasks: f64) -> Load {
+    Load {
+        busy_tasks: tasks,
+        ..Load::idle()
+    }
+}
+
+fn gateway(asked: f64, asks: f64, refused: f64) -> Load {
+    Load {
+        asked,
+        asks,
+        refused,
+        light_cpus: 0.1,
+        wakeups_per_s: 200.0,
+        ..Load::idle()
+    }
+}
+
+/// Thrash, a leak and a storm, each in its own cgroup.
+fn three_faults(rig: &mut Rig) {
+    *rig.load("proxy") = gateway(200.0, 800.0, 0.95);
+    rig.load("worker").busy_tasks = 4.0;
+    rig.load("leaker").grows_mb = 20.0;
+}
+
+#[test]
+fn an_idle_host_warms_up_to_nominal_and_says_nothing() {
+    each_seed(&["a.service", "bystander"], |rig| {
+        rig.run(3.0);
+        for signal in [Signal::Jitter, Signal::Fever] {
+            assert_eq!(rig.level("a.service", signal), Level::Unknown);
+        }
+        rig.run(120.0);
+        for signal in Signal::ALL {
+            assert_eq!(rig.level("a.service", signal), Level::Nominal);
+        }
+        assert!(rig.verdicts.is_empty(), "{:#?}", rig.verdicts);
+    });
+}
+
+#[test]
+fn a_clean_load_step_raises_no_veto() {
+    each_seed(&["web", "bystander"], |rig| {
+        rig.load("web").light_cpus = 0.4;
+        rig.load("web").wakeups_per_s = 400.0;
+        rig.run(60.0);
+        rig.load("web").light_cpus = 1.7;
+        rig.load("web").wakeups_per_s = 1700.0;
+        rig.run(60.0);
+        assert_no_veto(rig);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn one_or_two_busy_tasks_on_two_cpus_are_full_but_not_crowded() {
+    for tasks in [1.0, 2.0] {
+        each_seed(&["worker", "bystander"], |rig| {
+            rig.run(20.0);
+            rig.load("worker").busy_tasks = tasks;
+            rig.run(60.0);
+            assert_no_veto(rig);
+            assert_calm(rig, "bystander");
+        });
+    }
+}
+
+#[test]
+fn four_busy_tasks_on_two_cpus_are_thrash_within_three_seconds() {
+    each_seed(&["worker", "bystander"], |rig| {
+        rig.run(20.0);
+        rig.load("worker").busy_tasks = 4.0;
+        rig.run(10.0);
+        assert_veto(rig, "worker", Signal::Jitter, Cause::Thrash, 20.0, 3.0);
+        assert_calm(rig, "bystander");
+        let (_, host) = rig.first("host", Signal::Jitter, Level::Watch).expect("it is watched");
+        assert!(host.summary.contains("worker"), "{}", host.summary);
+        assert!(
+            rig.first("host", Signal::Jitter, Level::Veto).is_none(),
+            "one page is enough"
+        );
+    });
+}
+
+#[test]
+fn thrash_clears_within_five_seconds_of_its_end() {
+    each_seed(&["worker"], |rig| {
+        rig.run(20.0);
+        rig.load("worker").busy_tasks = 4.0;
+        rig.run(10.0);
+        rig.load("worker").busy_tasks = 0.0;
+        rig.run(5.0);
+        assert_eq!(rig.level("worker", Signal::Jitter), Level::Nominal);
+        let last = rig.verdicts.iter().rfind(|v| v.scope.name() == "worker").unwrap();
+        assert_eq!((last.level, last.cause), (Level::Nominal, Cause::None));
+    });
+}
+
+#[test]
+fn thrash_that_was_there_from_the_start_is_found_after_the_warm_up() {
+    each_seed(&["worker", "bystander"], |rig| {
+        rig.load("worker").busy_tasks = 4.0;
+        rig.run(10.0);
+        assert_veto(rig, "worker", Signal::Jitter, Cause::Thrash, 0.0, 6.0);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn thrash_in_a_cgroup_that_has_just_appeared_needs_no_long_warm_up() {
+    each_seed(&["bystander", "new"], |rig| {
+        rig.cgroups[1].1 = None;
+        rig.run(20.0);
+        rig.cgroups[1].1 = Some(busy(4.0));
+        rig.run(5.0);
+        assert_veto(rig, "new", Signal::Jitter, Cause::Thrash, 20.0, 3.0);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn thrash_does_not_become_the_new_normal() {
+    let mut rig = Rig::new(7, &Config::default(), &["worker"]);
+    rig.run(60.0);
+    rig.load("worker").busy_tasks = 4.0;
+    rig.run(600.0);
+    assert_eq!(rig.level("worker", Signal::Jitter), Level::Veto);
+}
+
+#[test]
+fn a_scope_that_others_starve_is_a_victim_and_not_vetoed() {
+    each_seed(&["hog", "victim"], |rig| {
+        rig.load("victim").busy_tasks = 0.5;
+        rig.run(20.0);
+        rig.load("hog").busy_tasks = 8.0;
+        rig.run(10.0);
+        assert_veto(rig, "hog", Signal::Jitter, Cause::Thrash, 20.0, 3.0);
+        let (_, victim) = rig
+            .first("victim", Signal::Jitter, Level::Watch)
+            .expect("it is watched");
+        assert_eq!(victim.cause, Cause::Starved);
+        assert_eq!(rig.worst("victim"), Level::Watch);
+    });
+}
+
+#[test]
+fn a_cpu_limit_is_named_as_throttling() {
+    each_seed(&["limited", "bystander"], |rig| {
+        rig.run(20.0);
+        rig.load("limited").busy_tasks = 0.5;
+        rig.load("limited").throttled = 0.6;
+        rig.run(10.0);
+        assert_veto(rig, "limited", Signal::Jitter, Cause::Throttled, 20.0, 3.0);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_leak_of_20_mb_per_s_is_seen_within_twenty_seconds_and_names_its_cgroup() {
+    each_seed(&["leaker", "bystander"], |rig| {
+        rig.run(30.0);
+        rig.load("leaker").grows_mb = 20.0;
+        rig.run(25.0);
+        assert_veto(rig, "leaker", Signal::Fever, Cause::Leak, 30.0, 20.0);
+        let verdict = rig.first("leaker", Signal::Fever, Level::Veto).unwrap().1;
+        let forecast = verdict.forecast.expect("available memory is known");
+        let truth_s = verdict.features["host_available_mb"] / 20.0;
+        assert!(
+            (0.7..1.3).contains(&(forecast.exhaustion_s / truth_s)),
+            "{forecast:?}, in truth about {truth_s} s"
+        );
+        assert!(forecast.earliest_s <= forecast.exhaustion_s);
+        assert!(forecast.latest_s.is_none_or(|latest| latest >= forecast.exhaustion_s));
+        assert_calm(rig, "bystander");
+        assert!(
+            rig.first("host", Signal::Fever, Level::Veto).is_none(),
+            "one page is enough"
+        );
+    });
+}
+
+#[test]
+fn a_leak_spread_over_many_scopes_is_told_by_the_host() {
+    let names: Vec<String> = (0..40).map(|index| format!("small-{index}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut rig = Rig::new(3, &Config::default(), &names);
+    rig.run(30.0);
+    for name in &names {
+        rig.load(name).grows_mb = 0.15;
+    }
+    rig.run(40.0);
+    let (_, verdict) = rig.first("host", Signal::Fever, Level::Veto).expect("6 MB/s in all");
+    assert_eq!(verdict.cause, Cause::Leak);
+    assert!(names.iter().all(|name| rig.worst(name) <= Level::Watch));
+}
+
+#[test]
+fn a_one_off_allocation_of_6_gb_is_not_a_leak() {
+    each_seed(&["cache", "bystander"], |rig| {
+        rig.run(30.0);
+        rig.load("cache").grows_mb = 3000.0;
+        rig.run(2.0);
+        rig.load("cache").grows_mb = 0.0;
+        rig.run(60.0);
+        assert_no_veto(rig);
+        let (_, verdict) = rig.first("cache", Signal::Fever, Level::Watch).expect("worth a look");
+        assert_eq!(verdict.cause, Cause::Burst);
+        assert_eq!(rig.level("cache", Signal::Fever), Level::Nominal, "and no longer");
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn page_cache_is_not_a_leak() {
+    each_seed(&["backup", "bystander"], |rig| {
+        rig.run(30.0);
+        rig.load("backup").grows_mb = 200.0;
+        rig.load("backup").resident_share = 0.0;
+        rig.run(120.0);
+        assert_no_veto(rig);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_sawtooth_that_gives_back_what_it_takes_is_not_a_leak() {
+    each_seed(&["collector", "bystander"], |rig| {
+        rig.run(30.0);
+        rig.run_with(240.0, |rig, since| {
+            let held = rig.held_mb("collector");
+            rig.load("collector").grows_mb = if since as u64 % 8 == 7 { -held } else { 30.0 };
+        });
+        assert_no_veto(rig);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_slow_sawtooth_is_known_after_it_came_down_twice() {
+    each_seed(&["collector", "bystander"], |rig| {
+        rig.run(30.0);
+        rig.run_with(400.0, |rig, since| {
+            let held = rig.held_mb("collector");
+            rig.load("collector").grows_mb = if since as u64 % 40 == 39 { -held } else { 20.0 };
+        });
+        let late = rig
+            .verdicts
+            .iter()
+            .find(|v| v.level == Level::Veto && v.monotonic_ns > 5_000_000_000_000 + 150_000_000_000);
+        assert!(late.is_none(), "{late:#?}");
+        assert_calm(rig, "bystander");
+    });
+}
+
+/// A process that lives a few seconds, grows unevenly and gives all back when it ends.
+#[derive(Clone, Copy, Default)]
+struct Compiler {
+    left_s: f64,
+    held_mb: f64,
+}
+
+impl Compiler {
+    /// MB taken, less what was given back, in the next second.
+    fn second(&mut self, noise: &mut Noise) -> f64 {
+        self.left_s -= 1.0;
+        if self.left_s <= 0.0 {
+            let given_back = self.held_mb;
+            *self = Self {
+                left_s: 1.0 + 7.0 * noise.uniform(),
+                held_mb: 0.0,
+            };
+            return -given_back;
+        }
+        let grown = 120.0 * noise.uniform();
+        self.held_mb += grown;
+        grown
+    }
+}
+
+#[test]
+fn two_compilers_at_a_time_are_not_a_leak() {
+    each_seed(&["build", "bystander"], |rig| {
+        rig.run(20.0);
+        let mut noise = Noise::new(rig.seed + 99);
+        let mut compilers = [Compiler::default(); 2];
+        rig.run_with(300.0, |rig, _| {
+            let load = rig.load("build");
+            load.busy_tasks = 2.0;
+            load.churns_mb = 400.0;
+            load.grows_mb = compilers.iter_mut().map(|compiler| compiler.second(&mut noise)).sum();
+        });
+        assert_no_veto(rig);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_file_server_at_1_3_is_no_storm() {
+    each_seed(&["files", "bystander"], |rig| {
+        rig.load("files").asked = 200.0;
+        rig.load("files").packets_out = 13_000.0;
+        rig.load("files").packets_in = 10_000.0;
+        rig.run(120.0);
+        assert_calm(rig, "files");
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_retry_storm_is_vetoed_within_two_seconds() {
+    each_seed(&["proxy", "bystander"], |rig| {
+        *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+        rig.run(30.0);
+        *rig.load("proxy") = gateway(200.0, 800.0, 0.95);
+        rig.run(10.0);
+        assert_veto(rig, "proxy", Signal::Amplification, Cause::RetryStorm, 30.0, 1.0);
+        let verdict = rig.first("proxy", Signal::Amplification, Level::Veto).unwrap().1;
+        assert_eq!(verdict.phase, Some(Phase::Amplifying));
+        assert!(verdict.features["connect_failures_per_s"] > 100.0);
+        assert_calm(rig, "bystander");
+        *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+        rig.run(6.0);
+        assert_eq!(rig.level("proxy", Signal::Amplification), Level::Nominal);
+    });
+}
+
+#[test]
+fn a_storm_against_a_slow_back_end_shows_in_answers_that_do_not_come() {
+    each_seed(&["proxy", "bystander"], |rig| {
+        *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+        rig.run(30.0);
+        *rig.load("proxy") = gateway(200.0, 600.0, 0.0);
+        rig.load("proxy").unanswered = 0.9;
+        rig.run(10.0);
+        assert_veto(rig, "proxy", Signal::Amplification, Cause::RetryStorm, 30.0, 3.0);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_fan_out_whose_first_answers_take_a_second_is_no_storm() {
+    each_seed(&["gateway", "bystander"], |rig| {
+        rig.run(30.0);
+        *rig.load("gateway") = gateway(100.0, 300.0, 0.0);
+        rig.load("gateway").unanswered = 1.0;
+        rig.run(1.0);
+        rig.load("gateway").unanswered = 0.0;
+        rig.run(30.0);
+        assert_no_veto(rig);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_mild_storm_needs_the_baseline_and_is_still_seen() {
+    each_seed(&["proxy", "bystander"], |rig| {
+        *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+        rig.run(60.0);
+        *rig.load("proxy") = gateway(200.0, 320.0, 0.4);
+        rig.run(10.0);
+        assert_veto(rig, "proxy", Signal::Amplification, Cause::RetryStorm, 60.0, 4.0);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_storm_from_the_very_start_needs_no_baseline() {
+    each_seed(&["proxy"], |rig| {
+        *rig.load("proxy") = gateway(100.0, 400.0, 1.0);
+        rig.run(5.0);
+        assert_veto(rig, "proxy", Signal::Amplification, Cause::RetryStorm, 0.0, 2.0);
+    });
+}
+
+#[test]
+fn a_steady_fan_out_gateway_is_learned_and_left_alone() {
+    each_seed(&["gateway"], |rig| {
+        *rig.load("gateway") = gateway(100.0, 300.0, 0.01);
+        rig.run(120.0);
+        assert_no_veto(rig);
+        assert_eq!(rig.level("gateway", Signal::Amplification), Level::Nominal);
+        let mut watched = rig.verdicts.iter().filter(|v| v.level == Level::Watch);
+        assert!(watched.all(|v| v.cause == Cause::FanOut));
+    });
+}
+
+#[test]
+fn a_client_that_nobody_asks_is_judged_by_its_failures_alone() {
+    each_seed(&["healthy", "failing", "bystander"], |rig| {
+        *rig.load("healthy") = gateway(0.0, 500.0, 0.0);
+        *rig.load("failing") = gateway(0.0, 500.0, 0.0);
+        rig.run(30.0);
+        rig.load("failing").refused = 0.9;
+        rig.run(10.0);
+        assert_veto(rig, "failing", Signal::Amplification, Cause::RetryStorm, 30.0, 3.0);
+        assert_calm(rig, "healthy");
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_sender_that_receives_nothing_is_a_flood() {
+    each_seed(&["flooder", "bystander"], |rig| {
+        rig.run(30.0);
+        rig.load("flooder").packets_out = 5_000.0;
+        rig.run(10.0);
+        assert_veto(rig, "flooder", Signal::Amplification, Cause::Flood, 30.0, 6.0);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn one_way_traffic_that_was_always_there_is_no_flood() {
+    each_seed(&["video"], |rig| {
+        rig.load("video").packets_out = 3_000.0;
+        rig.run(120.0);
+        assert_no_veto(rig);
+        assert_eq!(rig.level("video", Signal::Amplification), Level::Nominal);
+    });
+}
+
+#[test]
+fn overload_that_outlives_its_trigger_is_metastable() {
+    each_seed(&["proxy"], |rig| {
+        *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+        rig.run(30.0);
+        *rig.load("proxy") = gateway(600.0, 2400.0, 0.95);
+        rig.run(5.0);
+        *rig.load("proxy") = gateway(200.0, 800.0, 0.95);
+        rig.run(6.0);
+        assert_eq!(rig.level("proxy", Signal::Amplification), Level::Veto);
+        *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+        rig.run(8.0);
+        let (_, verdict) = rig.first("proxy", Signal::Amplification, Level::Veto).unwrap();
+        assert_eq!(verdict.phase, Some(Phase::Amplifying));
+        let last = rig.verdicts.last().unwrap();
+        assert_eq!(last.level, Level::Nominal);
+        assert!(matches!(last.phase, Some(Phase::Recovering | Phase::Healthy)));
+    });
+}
+
+#[test]
+fn three_faults_at_once_show_as_three() {
+    each_seed(&["worker", "leaker", "proxy", "bystander"], |rig| {
+        *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+        rig.run(30.0);
+        three_faults(rig);
+        rig.run(20.0);
+        assert_veto(rig, "worker", Signal::Jitter, Cause::Thrash, 30.0, 3.0);
+        assert_veto(rig, "proxy", Signal::Amplification, Cause::RetryStorm, 30.0, 3.0);
+        assert_veto(rig, "leaker", Signal::Fever, Cause::Leak, 30.0, 20.0);
+        let vetoes = rig.verdicts.iter().filter(|verdict| verdict.level == Level::Veto);
+        assert_eq!(vetoes.count(), 3);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn missing_data_is_unknown_and_never_clears_or_alarms() {
+    each_seed(&["worker", "bystander"], |rig| {
+        rig.run(20.0);
+        rig.load("worker").busy_tasks = 4.0;
+        rig.run(5.0);
+        assert_eq!(rig.level("worker", Signal::Jitter), Level::Veto);
+        rig.sched = false;
+        rig.run(3.0);
+        for name in ["worker", "bystander", "host"] {
+            assert_eq!(rig.level(name, Signal::Jitter), Level::Unknown, "{name}");
+            assert_eq!(
+                rig.level(name, Signal::Fever),
+                Level::Nominal,
+                "{name}: its sensor is there"
+            );
+        }
+        let said = rig.verdicts.len();
+        rig.run(30.0);
+        assert_eq!(rig.verdicts.len(), said, "it is said once");
+        rig.sched = true;
+        rig.run(5.0);
+        assert_eq!(
+            rig.level("worker", Signal::Jitter),
+            Level::Veto,
+            "the fault is still there"
+        );
+        assert_eq!(rig.level("bystander", Signal::Jitter), Level::Nominal);
+    });
+}
+
+#[test]
+fn a_sensor_that_never_gave_data_stays_unknown_and_silent() {
+    let mut rig = Rig::new(1, &Config::default(), &["worker"]);
+    rig.net = false;
+    rig.run(60.0);
+    assert_eq!(rig.level("worker", Signal::Amplification), Level::Unknown);
+    assert!(rig.verdicts.is_empty());
+}
+
+#[test]
+fn a_scope_that_is_gone_takes_its_verdict_with_it() {
+    let mut rig = Rig::new(1, &Config::default(), &["worker", "bystander"]);
+    rig.run(20.0);
+    rig.load("worker").busy_tasks = 4.0;
+    rig.run(5.0);
+    rig.cgroups[0].1 = None;
+    rig.run(5.0);
+    let last = rig.verdicts.iter().rfind(|v| v.scope.name() == "worker").unwrap();
+    assert_eq!(
+        (last.level, last.previous, last.cause),
+        (Level::Nominal, Level::Veto, Cause::None)
+    );
+    assert!(rig.judge.states().all(|state| state.scope.name() != "worker"));
+}
+
+#[test]
+fn rates_do_not_depend_on_the_interval() {
+    for interval_ms in [100, 200, 500, 1000, 2000] {
+        for seed in SEEDS {
+            let mut rig = Rig::new(seed, &ticks(interval_ms), &["worker", "leaker", "proxy", "bystander"]);
+            *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+            rig.run(30.0);
+            assert!(rig.verdicts.is_empty(), "{interval_ms} ms: {:#?}", rig.verdicts);
+            three_faults(&mut rig);
+            rig.run(30.0);
+            let slack = 2.0 * interval_ms as f64 / 1e3;
+            assert_veto(&rig, "worker", Signal::Jitter, Cause::Thrash, 30.0, 2.0 + slack);
+            assert_veto(
+                &rig,
+                "proxy",
+                Signal::Amplification,
+                Cause::RetryStorm,
+                30.0,
+                1.0 + slack,
+            );
+            assert_veto(&rig, "leaker", Signal::Fever, Cause::Leak, 30.0, 16.0 + 3.0 * slack);
+            let thrash = rig.first("worker", Signal::Jitter, Level::Veto).unwrap().1;
+            let waiting = thrash.features["waiting_ms_per_s"];
+            assert!((1900.0..2400.0).contains(&waiting), "{interval_ms} ms: {waiting} ms/s");
+            let leak = rig.first("leaker", Signal::Fever, Level::Veto).unwrap().1;
+            let slope = leak.features["trend_mb_per_s"];
+            assert!((16.0..26.0).contains(&slope), "{interval_ms} ms: {slope} MB/s");
+            assert_calm(&rig, "bystander");
+        }
+    }
+}
+
+/// Anything a damaged recording could hold.
+fn absurd(noise: &mut Noise) -> u64 {
+    match noise.count(3.0) {
+        3 => u64::MAX,
+        _ => 1 << noise.count(62.0),
+    }
+}
+
+#[test]
+fn absurd_counts_break_nothing_and_no_number_is_infinite() {
+    for seed in SEEDS {
+        let mut rig = Rig::new(seed, &Config::default(), &["a", "b"]);
+        rig.run(20.0);
+        let mut noise = Noise::new(seed);
+        let mut every_tick = JudgeConfig::from(&Config::default());
+        every_tick.every_tick = true;
+        let mut judge = Judge::new(every_tick, origin().into());
+        let mut verdicts = Vec::new();
+        for sample in &mut rig.samples {
+            for scope in &mut sample.scopes {
+                if let Some(sched) = &mut scope.sched {
+                    (sched.waits, sched.wait_ns) = (absurd(&mut noise), absurd(&mut noise));
+                    (sched.wait_units_squared, sched.on_cpu_ns) = (absurd(&mut noise), absurd(&mut noise));
+                }
+                if let Some(mem) = &mut scope.mem {
+                    (mem.allocated[10], mem.freed[10]) = (absurd(&mut noise), absurd(&mut noise));
+                    mem.rss_anon_pages = Some(absurd(&mut noise) as i64);
+                    mem.rss_shmem_pages = Some(absurd(&mut noise) as i64);
+                }
+                if let Some(net) = &mut scope.net {
+                    (net.connect_attempts, net.connect_failures) = (absurd(&mut noise), absurd(&mut noise));
+                    (net.external.egress_packets, net.loopback.egress_packets) = (u64::MAX, absurd(&mut noise));
+                }
+                scope.memory_max_bytes = Some(absurd(&mut noise));
+                scope.memory_current_bytes = Some(absurd(&mut noise));
+            }
+            sample.elapsed.sched_ns = sample.elapsed.sched_ns.map(|_| absurd(&mut noise) % 3_000_000_000);
+            sample.elapsed.net_ns = Some(absurd(&mut noise));
+            judge.observe(sample, &mut verdicts);
+        }
+        assert!(!verdicts.is_empty());
+        for verdict in &verdicts {
+            let json = serde_json::to_string(verdict).unwrap();
+            let read: Verdict = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+            assert_eq!(read.value.is_some(), verdict.value.is_some(), "{json}");
+            assert_eq!(read.sigma.is_some(), verdict.sigma.is_some(), "{json}");
+        }
+    }
+}
+
+#[test]
+fn replay_gives_identical_verdicts() {
+    let config = Config::default();
+    let mut rig = Rig::new(11, &config, &["worker", "leaker", "proxy", "bystander"]);
+    *rig.load("proxy") = gateway(200.0, 200.0, 0.0);
+    rig.run(20.0);
+    three_faults(&mut rig);
+    rig.run(30.0);
+
+    let header = Header::new(origin(), config.interval, config.network_interval);
+    let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
+    for sample in &rig.samples {
+        recorder.record(sample).unwrap();
+    }
+    let file = recorder.finish().unwrap();
+    let replay = Replay::new(&file[..]).unwrap();
+    let mut judge = Judge::new(JudgeConfig::from(&config), replay.header().origin.clone().into());
+    let mut replayed = Vec::new();
+    for sample in replay {
+        judge.observe(&sample.unwrap(), &mut replayed);
+    }
+    assert!(rig.verdicts.len() >= 3);
+    assert_eq!(bytes(&rig.verdicts), bytes(&replayed));
+}
+
+fn bytes(verdicts: &[Verdict]) -> Vec<u8> {
+    let lines = verdicts.iter().map(|verdict| serde_json::to_vec(verdict).unwrap());
+    lines.flatten().collect()
+}
+
+#[test]
+fn every_verdict_is_whole_and_its_id_is_its_own() {
+    let config = Config::default();
+    let mut every_tick = JudgeConfig::from(&config);
+    every_tick.every_tick = true;
+    let mut rig = Rig::new(5, &config, &["worker", "leaker", "proxy", "bystander"]);
+    rig.judge = Judge::new(every_tick, origin().into());
+    three_faults(&mut rig);
+    rig.run(30.0);
+    let ids: std::collections::BTreeSet<_> = rig.verdicts.iter().map(|verdict| &verdict.id).collect();
+    assert_eq!(ids.len(), rig.verdicts.len());
+    assert_eq!(rig.verdicts.len(), 30 * (5 * 2) + 150 * 4);
+    for (seq, verdict) in (1..).zip(&rig.verdicts) {
+        assert_eq!(verdict.seq, seq);
+        assert_eq!(verdict.id.len(), 26);
+        assert!((0.0..=1.0).contains(&verdict.coverage), "{verdict:?}");
+        assert!(verdict.features.values().all(|value| value.is_finite()));
+        assert!(verdict.summary.contains(verdict.scope.name()), "{}", verdict.summary);
+        assert_eq!(verdict.phase.is_some(), verdict.signal == Signal::Amplification);
+        assert_eq!(
+            verdict.cause == Cause::None,
+            verdict.level <= Level::Nominal,
+            "{verdict:?}"
+        );
+        let read: Verdict = serde_json::from_slice(&serde_json::to_vec(verdict).unwrap()).unwrap();
+        assert_eq!(
+            (&read.id, &read.scope, read.level),
+            (&verdict.id, &verdict.scope, verdict.level)
+        );
+    }
+    let mut states = Vec::new();
+    rig.judge.most_severe(&mut states);
+    assert!(states.is_sorted_by(|a, b| a.level >= b.level));
+    assert_eq!(states.len(), 3 * 4 + 2);
+}
