@@ -5,13 +5,18 @@
 //! started here are ended, each by its id.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod books;
+pub mod bpf;
 pub mod cgroup;
 pub mod haproxy;
+pub mod journald;
 pub mod lines;
 pub mod netns;
 pub mod paths;
 pub mod process;
 pub mod synthetic;
+pub mod scene;
+pub mod shop;
 pub mod wait;
 pub mod workload;

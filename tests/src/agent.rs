@@ -1,0 +1,370 @@
+//! The agent as its users have it: a program with a command line, two streams and an exit code.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
+use sentinel::{act::Outcome, judge::Verdict};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    lines::{Line, Lines},
+    paths,
+    process::{Process, ending},
+    wait,
+};
+
+/// How long the agent may take to end after it was asked to, and a command that needs no time to answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How to run the agent.
+#[derive(Debug)]
+pub struct Options {
+    dir: TempDir,
+    config: String,
+    args: Vec<OsString>,
+    through: Vec<OsString>,
+    duration: Duration,
+    lock: Option<PathBuf>,
+}
+
+/// A running agent; dropping it ends it.
+#[derive(Debug)]
+pub struct Agent {
+    process: Process,
+    stdout: Lines,
+    stderr: Lines,
+    dir: TempDir,
+    lock: PathBuf,
+}
+
+/// What a program said and how it ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// How it ended, in words.
+    pub ending: String,
+    /// Lines of standard output.
+    pub stdout: Vec<String>,
+    /// Lines of standard error that are not empty.
+    pub stderr: Vec<String>,
+}
+
+/// A verdict, the line it came in and when that arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// When the line was read, `CLOCK_MONOTONIC`, nanoseconds.
+    pub at_ns: u64,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The line.
+    pub line: String,
+}
+
+impl Options {
+    /// A tick each second, a lock of its own, and an end after two minutes whatever happens.
+    ///
+    /// # Errors
+    /// There is no place for temporary files.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            dir: tempfile::tempdir()?,
+            config: "interval = \"1s\"\n".to_owned(),
+            args: Vec::new(),
+            through: Vec::new(),
+            duration: Duration::from_secs(120),
+            lock: None,
+        })
+    }
+
+    /// Another configuration, in TOML.
+    #[must_use]
+    pub fn config(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.config);
+        self
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Runs it by way of another command, as `nsenter`.
+    #[must_use]
+    pub fn through<S: AsRef<OsStr>>(mut self, command: &[S]) -> Self {
+        self.through = command.iter().map(|part| part.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// Another end.
+    #[must_use]
+    pub const fn duration(mut self, duration: Duration) -> Self {
+        self.duration = duration;
+        self
+    }
+
+    /// The lock of another run.
+    #[must_use]
+    pub fn lock(mut self, lock: &Path) -> Self {
+        self.lock = Some(lock.to_owned());
+        self
+    }
+
+    /// A directory for the files of this run.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts it. It has not attached anything yet; see [`Agent::warm_up`].
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn start(self) -> Result<Agent> {
+        let file = self.dir.path().join("sentinel.toml");
+        fs::write(&file, &self.config)?;
+        let mut command = command(&self.through)?;
+        command.arg("run").args(["--output", "json"]).arg("--config").arg(&file);
+        let lock = self.lock.unwrap_or_else(|| self.dir.path().join("lock"));
+        command.arg("--lock").arg(&lock);
+        command
+            .arg("--duration")
+            .arg(format!("{}s", self.duration.as_secs()))
+            .args(&self.args);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // A hook must see nothing of the agent's own environment.
+        command.env("SENTINEL_TEST_CANARY", "1");
+        let mut process = Process::spawn(&mut command)?;
+        let stdout = Lines::read(process.child().stdout.take().context("no stdout")?);
+        let stderr = Lines::read(process.child().stderr.take().context("no stderr")?);
+        Ok(Agent {
+            process,
+            stdout,
+            stderr,
+            dir: self.dir,
+            lock,
+        })
+    }
+}
+
+impl Agent {
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Its lock file.
+    #[must_use]
+    pub fn lock(&self) -> &Path {
+        &self.lock
+    }
+
+    /// A directory for the files of this run.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Lets it run for a time.
+    ///
+    /// # Errors
+    /// It ended meanwhile.
+    pub fn warm_up(&mut self, time: Duration) -> Result<()> {
+        let ended = wait::until(time, || self.process.ended().transpose());
+        if let Some(status) = ended {
+            bail!("the agent ended with {}: {:?}", ending(status?), self.stderr.texts());
+        }
+        Ok(())
+    }
+
+    /// Lines of standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> Vec<Line> {
+        self.stdout.all()
+    }
+
+    /// Lines of standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> Vec<String> {
+        self.stderr.texts()
+    }
+
+    /// Waits for a verdict, also among those that were already given.
+    #[must_use]
+    pub fn find(&self, limit: Duration, wanted: impl Fn(&Seen) -> bool) -> Option<Seen> {
+        self.stdout
+            .find(0, limit, |line| seen(line).filter(|seen| wanted(seen)))
+    }
+
+    /// Waits for an outcome.
+    #[must_use]
+    pub fn outcome(&self, limit: Duration, wanted: impl Fn(&Outcome) -> bool) -> Option<Outcome> {
+        self.stdout
+            .find(0, limit, |line| serde_json::from_str(&line.text).ok().filter(&wanted))
+    }
+
+    /// Every verdict so far.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<Seen> {
+        self.stdout.all().iter().filter_map(seen).collect()
+    }
+
+    /// Every outcome so far.
+    #[must_use]
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        self.stdout
+            .all()
+            .iter()
+            .filter_map(|line| serde_json::from_str(&line.text).ok())
+            .collect()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It could not be sent.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Sends it a signal and waits for its end.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn end(&mut self, signal: Signal) -> Result<Ended> {
+        self.process.signal(signal)?;
+        self.ended(LIMIT)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn ended(&mut self, limit: Duration) -> Result<Ended> {
+        let status = self.process.wait(limit)?;
+        if !self.stdout.closed(LIMIT) || !self.stderr.closed(LIMIT) {
+            bail!("the agent is gone and something still holds its streams");
+        }
+        Ok(Ended::new(status, self.stdout.texts(), self.stderr.texts()))
+    }
+}
+
+impl Ended {
+    fn new(status: std::process::ExitStatus, stdout: Vec<String>, stderr: Vec<String>) -> Self {
+        let stderr = stderr.into_iter().filter(|line| !line.trim().is_empty()).collect();
+        Self {
+            code: status.code(),
+            ending: ending(status),
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Ticks that were late, from the closing line on standard error: `late ticks: N`.
+    ///
+    /// # Errors
+    /// There is no such line.
+    pub fn late_ticks(&self) -> Result<u64> {
+        let number = |line: &String| -> Option<u64> {
+            let (_, rest) = line.split_once("late ticks: ")?;
+            rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+        };
+        let found = self.stderr.iter().rev().find_map(number);
+        found.with_context(|| format!("no `late ticks: N` in {:?}", self.stderr))
+    }
+
+    /// The lines of standard output as JSON.
+    ///
+    /// # Errors
+    /// One is not JSON.
+    pub fn json(&self) -> Result<Vec<Value>> {
+        let parse = |line: &String| serde_json::from_str(line).with_context(|| format!("not JSON: {line:?}"));
+        self.stdout.iter().map(parse).collect()
+    }
+
+    /// The only sentence on standard error.
+    ///
+    /// # Errors
+    /// There is none, or more than one line, or the trace of a panic.
+    pub fn sentence(&self) -> Result<&str> {
+        match self.stderr.as_slice() {
+            [line] if !line.contains("panicked") && line.len() < 500 => Ok(line),
+            other => bail!("not one clear sentence ({}): {other:#?}", self.ending),
+        }
+    }
+}
+
+/// Runs the agent with other arguments to its end.
+///
+/// # Errors
+/// It could not be started, or does not end in time.
+pub fn invoke<S: AsRef<OsStr>>(args: &[S], limit: Duration) -> Result<Ended> {
+    invoke_through::<&str, S>(&[], args, limit)
+}
+
+/// The same by way of another command.
+///
+/// # Errors
+/// It could not be started, or does not end in time.
+pub fn invoke_through<T: AsRef<OsStr>, S: AsRef<OsStr>>(through: &[T], args: &[S], limit: Duration) -> Result<Ended> {
+    let through: Vec<OsString> = through.iter().map(|part| part.as_ref().to_owned()).collect();
+    finish(command(&through)?.args(args), limit)
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// It could not be started, or does not end in time.
+pub fn finish(command: &mut Command, limit: Duration) -> Result<Ended> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut process = Process::spawn(command)?;
+    let stdout = Lines::read(process.child().stdout.take().context("no stdout")?);
+    let stderr = Lines::read(process.child().stderr.take().context("no stderr")?);
+    let status = process
+        .wait(limit)
+        .with_context(|| format!("stderr: {:?}", stderr.texts()))?;
+    if !stdout.closed(LIMIT) || !stderr.closed(LIMIT) {
+        bail!("{command:?} is gone and something still holds its streams");
+    }
+    Ok(Ended::new(status, stdout.texts(), stderr.texts()))
+}
+
+fn command(through: &[OsString]) -> Result<Command> {
+    let program = paths::sentinel()?;
+    let mut command = match through.split_first() {
+        None => Command::new(program),
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+    };
+    command.env_remove("NO_COLOR");
+    Ok(command)
+}
+
+fn seen(line: &Line) -> Option<Seen> {
+    let verdict = serde_json::from_str(&line.text).ok()?;
+    Some(Seen {
+        at_ns: line.at_ns,
+        verdict,
+        line: line.text.clone(),
+    })
+}

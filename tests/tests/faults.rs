@@ -1,0 +1,153 @@
+//! Real faults, each in a cgroup of its own beside an idle bystander: the right cgroup is named in time, the bystander
+//! is left alone, and work that merely grows is no fault.
+//!
+//! Needs root and `haproxy`, and a host on which nothing else fights for the CPUs.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Result, ensure};
+use sentinel::judge::verdict::{Cause, Level, Signal};
+use sentinel_tests::{
+    agent::{Options, Seen},
+    scene::Scene,
+    shop::{SERVICES, Shop},
+    workload::Workload,
+};
+
+const SOON: Duration = Duration::from_secs(3);
+const FEVER_SOON: Duration = Duration::from_secs(20);
+const LOAD: [&str; 2] = ["--rps", "100"];
+const SPIN: [&str; 5] = ["spin", "--threads", "6", "--seconds", "60"];
+const LEAK: [&str; 5] = ["leak", "--mb-per-s", "20", "--seconds", "60"];
+/// How long a load that is no fault is watched.
+const CLEAN: Duration = Duration::from_secs(20);
+
+#[test]
+fn busy_tasks_are_named_and_the_bystander_stays_nominal() -> Result<()> {
+    let mut scene = Scene::start(&["busy"], Options::new()?)?;
+    scene.warm_up()?;
+    let spin = Workload::start(scene.cgroup("busy"), &SPIN)?;
+    let seen = scene.veto("busy", Signal::Jitter, spin.onset_ns(), SOON)?;
+    ensure!(seen.verdict.cause == Cause::Thrash, "{}", seen.line);
+    assert_whole(&seen);
+    thread::sleep(SOON);
+    scene.end()?;
+    scene.only(&[("busy", Signal::Jitter)])?;
+    scene.bystander_is_nominal()
+}
+
+#[test]
+fn a_leak_is_named_and_the_bystander_stays_nominal() -> Result<()> {
+    let mut scene = Scene::start(&["leaky"], Options::new()?)?;
+    scene.warm_up()?;
+    let leak = Workload::start(scene.cgroup("leaky"), &LEAK)?;
+    let seen = scene.veto("leaky", Signal::Fever, leak.onset_ns(), FEVER_SOON)?;
+    ensure!(seen.verdict.cause == Cause::Leak, "{}", seen.line);
+    let velocity = seen.verdict.value.unwrap_or_default();
+    ensure!((15.0..25.0).contains(&velocity), "20 MB/s leak: {}", seen.line);
+    ensure!(seen.verdict.forecast.is_some(), "a leak has an end: {}", seen.line);
+    assert_whole(&seen);
+    scene.end()?;
+    scene.only(&[("leaky", Signal::Fever)])?;
+    scene.bystander_is_nominal()
+}
+
+#[test]
+fn a_proxy_that_retries_against_dead_backends_is_named_and_the_bystander_stays_nominal() -> Result<()> {
+    let mut scene = Scene::start(&SERVICES, Options::new()?)?;
+    let mut shop = Shop::open(&scene, &LOAD)?;
+    scene.warm_up()?;
+    let onset_ns = shop.lose_backend()?;
+    let seen = scene.veto("shop", Signal::Amplification, onset_ns, SOON)?;
+    ensure!(seen.verdict.cause == Cause::RetryStorm, "{}", seen.line);
+    assert_whole(&seen);
+    thread::sleep(SOON);
+    scene.end()?;
+    scene.only(&[("shop", Signal::Amplification)])?;
+    scene.bystander_is_nominal()
+}
+
+#[test]
+fn a_proxy_that_retries_against_a_slow_backend_is_named_and_the_bystander_stays_nominal() -> Result<()> {
+    let mut scene = Scene::start(&SERVICES, Options::new()?)?;
+    let slow = ["--then-delay-ms", "1000", "--after-seconds", "14"];
+    let shop = Shop::open_with(&scene, &LOAD, &slow)?;
+    let onset_ns = shop.opened_ns() + 14_000_000_000;
+    scene.warm_up()?;
+    scene.veto("shop", Signal::Amplification, onset_ns, SOON)?;
+    scene.end()?;
+    scene.only(&[("shop", Signal::Amplification)])?;
+    scene.bystander_is_nominal()
+}
+
+#[test]
+fn three_faults_at_once_show_as_three() -> Result<()> {
+    let mut scene = Scene::start(&[&["busy", "leaky"], &SERVICES[..]].concat(), Options::new()?)?;
+    let mut shop = Shop::open(&scene, &LOAD)?;
+    scene.warm_up()?;
+    let onset_ns = shop.lose_backend()?;
+    let leak = Workload::start(scene.cgroup("leaky"), &LEAK)?;
+    let spin = Workload::start(scene.cgroup("busy"), &SPIN)?;
+    scene.veto("shop", Signal::Amplification, onset_ns, SOON)?;
+    scene.veto("busy", Signal::Jitter, spin.onset_ns(), SOON)?;
+    scene.veto("leaky", Signal::Fever, leak.onset_ns(), FEVER_SOON)?;
+    scene.end()?;
+    scene.only(&[
+        ("shop", Signal::Amplification),
+        ("busy", Signal::Jitter),
+        ("leaky", Signal::Fever),
+    ])?;
+    scene.bystander_is_nominal()
+}
+
+#[test]
+fn a_clean_step_of_the_load_on_the_cpu_raises_no_veto() -> Result<()> {
+    let mut scene = Scene::start(&["worker"], Options::new()?)?;
+    let cpus = thread::available_parallelism()?.to_string();
+    let step = ["--percent", "20", "--then-percent", "85", "--after-seconds", "12"];
+    let duty = ["duty", "--pin", "--threads", &cpus, "--seconds", "60"];
+    let _duty = Workload::start(scene.cgroup("worker"), &[&duty[..], &step[..]].concat())?;
+    scene.warm_up()?;
+    scene.agent.warm_up(CLEAN)?;
+    scene.end()?;
+    scene.only(&[])?;
+    scene.bystander_is_nominal()
+}
+
+#[test]
+fn a_clean_step_of_the_requests_through_a_proxy_raises_no_veto() -> Result<()> {
+    let mut scene = Scene::start(&SERVICES, Options::new()?)?;
+    let step = ["--rps", "30", "--then-rps", "150", "--after-seconds", "12"];
+    let _shop = Shop::open(&scene, &step)?;
+    scene.warm_up()?;
+    scene.agent.warm_up(CLEAN)?;
+    scene.end()?;
+    scene.only(&[])?;
+    scene.bystander_is_nominal()
+}
+
+#[test]
+fn memory_taken_once_raises_no_veto() -> Result<()> {
+    let mut scene = Scene::start(&["cache"], Options::new()?)?;
+    let once = ["alloc-once", "--mb", "300", "--after-seconds", "12", "--seconds", "60"];
+    let _once = Workload::start(scene.cgroup("cache"), &once)?;
+    scene.warm_up()?;
+    scene.agent.warm_up(CLEAN)?;
+    scene.end()?;
+    scene.only(&[])?;
+    scene.bystander_is_nominal()
+}
+
+/// What every verdict says about itself.
+fn assert_whole(seen: &Seen) {
+    let verdict = &seen.verdict;
+    assert_eq!(verdict.schema, "sentinel.verdict/1");
+    assert!(verdict.previous < Level::Veto, "{}", seen.line);
+    assert!(verdict.coverage > 0.5 && verdict.lost == 0, "{}", seen.line);
+    assert!(verdict.scope.cgroup_id > 0 && verdict.value.is_some(), "{}", seen.line);
+    assert!(
+        !verdict.summary.is_empty() && !verdict.features.is_empty(),
+        "{}",
+        seen.line
+    );
+}
