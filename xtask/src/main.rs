@@ -15,7 +15,9 @@ mod process;
 mod report;
 mod run;
 mod setup;
+mod test;
 mod toolchain;
+mod vm;
 mod workspace;
 
 /// What a developer or CI runs.
@@ -32,6 +34,23 @@ enum Task {
     Setup,
     /// Format, clippy and layers: what needs no kernel.
     Check,
+    /// Everything: checks, unit tests, contracts on the running kernel, and the QEMU matrix.
+    Test {
+        /// Boot no kernels.
+        #[arg(long)]
+        no_vm: bool,
+        /// Only tests whose name contains this; leaves out the static checks.
+        #[arg(long, value_name = "NAME")]
+        filter: Option<String>,
+    },
+    /// Boots the kernels of the matrix in QEMU and runs the contracts in them.
+    Vm {
+        /// Series such as 5.10; all of the matrix if none is named.
+        kernels: Vec<String>,
+        /// Also runs here, and writes docs/KERNELS.md from the results.
+        #[arg(long)]
+        write_docs: bool,
+    },
     /// Checks the order of the stages and the other rules of the house.
     Layers,
     /// Sets up, builds the agent and runs `sentinel run` as root.
@@ -64,6 +83,8 @@ fn perform(task: Task) -> Result<ExitCode> {
             return Ok(report.end());
         }
         Task::Layers => layers::check(workspace.root())?,
+        Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
+        Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
         Task::Run { args } => run::run(&workspace, &args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -152,7 +152,13 @@ fn rustup_component() -> Result<()> {
         anyhow::bail!("not installed");
     };
     println!("  trying `rustup component add rust-src`");
-    process::read(Command::new(rustup).args(["component", "add", "rust-src"]))?;
+    // A server that does not answer must not hold up the other way.
+    process::read(
+        Command::new("timeout")
+            .arg("300")
+            .arg(rustup)
+            .args(["component", "add", "rust-src"]),
+    )?;
     Ok(())
 }
 

@@ -38,4 +38,9 @@ impl Workspace {
     pub(crate) fn bpf_object(&self) -> PathBuf {
         self.target().join("bpf").join("sentinel.o")
     }
+
+    /// Everything of the QEMU matrix.
+    pub(crate) fn vm(&self) -> PathBuf {
+        self.target().join("vm")
+    }
 }

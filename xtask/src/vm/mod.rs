@@ -1,0 +1,149 @@
+//! `vm`: the same programs on every kernel of the matrix, in an emulator. Owns the list of kernels.
+//! Comes in: built programs; goes out: steps of a report and, when asked, docs/KERNELS.md. Never touches the running kernel.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+
+mod docs;
+mod guest;
+mod initramfs;
+mod kernels;
+mod serial;
+mod sources;
+
+use crate::{
+    report::{Report, Tally},
+    setup,
+    test::{
+        contracts::{self, Contract},
+        libtest::Row,
+        prepare,
+    },
+    workspace::Workspace,
+};
+
+/// A kernel of the matrix.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    /// Its series, which is its name here.
+    pub(crate) name: &'static str,
+    /// Debian suites that carry it, the steadiest first.
+    suites: &'static [&'static str],
+    /// The emulator's cmpxchg16b crashes some kernels, and others need it for socket storage.
+    cx16: bool,
+}
+
+/// The matrix: the oldest kernel supported, three of distributions, and a recent one.
+pub(crate) const KERNELS: [Kernel; 4] = [
+    Kernel {
+        name: "5.10",
+        suites: &["bullseye", "bullseye-security"],
+        cx16: false,
+    },
+    Kernel {
+        name: "6.1",
+        suites: &["bookworm", "bookworm-security"],
+        cx16: false,
+    },
+    Kernel {
+        name: "6.12",
+        suites: &["trixie", "bookworm-backports"],
+        cx16: false,
+    },
+    Kernel {
+        name: "7.2",
+        suites: &["sid", "testing", "trixie-backports"],
+        cx16: true,
+    },
+];
+
+/// The contracts that also run in guests; the others need more of a distribution than a guest has.
+const IN_GUESTS: [&str; 2] = ["sensors", "verifier"];
+
+/// What runs in a guest.
+pub(crate) struct Programs {
+    /// The shipped agent.
+    pub(crate) agent: PathBuf,
+    /// Contracts, all of them.
+    pub(crate) contracts: Vec<Contract>,
+}
+
+impl Programs {
+    fn for_guests(&self) -> Vec<&Contract> {
+        self.contracts
+            .iter()
+            .filter(|contract| IN_GUESTS.contains(&contract.name.as_str()))
+            .collect()
+    }
+}
+
+/// One column of the table: a kernel's name and its rows.
+type Column = (String, Vec<Row>);
+
+/// Boots the kernels named (all, if none is) and prints the summary.
+pub(crate) fn vm(workspace: &Workspace, names: &[String], write_docs: bool) -> Result<ExitCode> {
+    let chosen = choose(names)?;
+    setup::setup(workspace)?;
+    let mut report = Report::default();
+    if let Some(programs) = prepare(workspace, &mut report) {
+        let mut columns = steps(workspace, &chosen, &programs, None, &mut report);
+        if write_docs {
+            report.step("this machine", || {
+                let (tally, rows) = here(&programs)?;
+                columns.push(("this machine".into(), rows));
+                Ok((tally, String::new()))
+            });
+            report.check("docs/KERNELS.md", || docs::write(workspace, &columns));
+        }
+    }
+    Ok(report.end())
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Kernel>> {
+    const ALL: &[Kernel] = &KERNELS;
+    if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|kernel| kernel.name == *name)) {
+        let known: Vec<_> = ALL.iter().map(|kernel| kernel.name).collect();
+        bail!(
+            "there is no kernel {unknown} in the matrix; it has {}",
+            known.join(", ")
+        );
+    }
+    Ok(ALL
+        .iter()
+        .filter(|kernel| names.is_empty() || names.iter().any(|name| name == kernel.name))
+        .collect())
+}
+
+/// One step per kernel: fetch, boot, count.
+pub(crate) fn steps(
+    workspace: &Workspace,
+    chosen: &[&Kernel],
+    programs: &Programs,
+    filter: Option<&str>,
+    report: &mut Report,
+) -> Vec<Column> {
+    let mut columns = Vec::new();
+    for kernel in chosen {
+        report.step(&format!("kernel {}", kernel.name), || {
+            let image = kernels::fetch(workspace, kernel)?;
+            let done = guest::run(workspace, kernel, &image, programs, filter)?;
+            columns.push((kernel.name.to_owned(), done.rows));
+            Ok((done.tally, done.note))
+        });
+    }
+    columns
+}
+
+/// The guests' contracts on the running kernel, for the table.
+fn here(programs: &Programs) -> Result<(Tally, Vec<Row>)> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut rows = vec![("kernel".to_owned(), release.trim().to_owned())];
+    let mut sum = Tally::default();
+    for contract in programs.for_guests() {
+        let ran = contracts::run(contract, &programs.agent, None)?;
+        sum.add(ran.tally);
+        rows.extend(ran.rows);
+    }
+    Ok((sum, rows))
+}
