@@ -39,10 +39,8 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         .transpose()?;
     run::log_to(screen.as_ref());
     let name = options.file.display();
-    let file = File::open(&options.file).map_err(|error| Failure::usage(anyhow!("{name} cannot be read: {error}")))?;
-    let replay = Replay::new(BufReader::new(file))
-        .with_context(|| name.to_string())
-        .map_err(Failure::usage)?;
+    let file = File::open(&options.file).map_err(|error| anyhow!("{name} cannot be read: {error}"))?;
+    let replay = Replay::new(BufReader::new(file)).with_context(|| name.to_string())?;
     // The judge must expect readings as often as they were made.
     let interval = Duration::from_millis(replay.header().interval_ms);
     let config = Config { interval, ..config };
@@ -104,7 +102,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         }
     }
     sinks.finish(PATIENCE);
-    ended.with_context(|| name.to_string()).map_err(Failure::usage)?;
+    ended.with_context(|| name.to_string())?;
     Ok(if reached { exit::REACHED } else { exit::DONE })
 }
 

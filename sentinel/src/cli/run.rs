@@ -89,7 +89,7 @@ pub(super) fn open(config: &Config, running: &Running, origin: &Origin) -> Resul
     if let Some(remedy) = kernel::support::missing_privileges() {
         return Err(Failure::host(anyhow!("{remedy}")));
     }
-    let lock = SingleInstance::acquire(&running.lock, &origin.boot_id).map_err(Failure::host)?;
+    let lock = SingleInstance::acquire(&running.lock, &origin.boot_id)?;
     let root = mount::find().map_err(Failure::host)?;
     let options = kernel::Options {
         max_cgroups: config.max_cgroups,

@@ -6,8 +6,8 @@ use super::{
 };
 
 /// The stages, first to last. A stage imports itself and earlier ones.
-pub(super) const ORDER: [&str; 11] = [
-    "time", "config", "kernel", "sense", "judge", "act", "prove", "show", "agent", "cli", "main",
+pub(super) const ORDER: [&str; 12] = [
+    "time", "single", "config", "kernel", "sense", "judge", "act", "prove", "show", "agent", "cli", "main",
 ];
 
 /// An import that points up and is right all the same.
