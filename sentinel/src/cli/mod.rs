@@ -15,6 +15,8 @@ use clap::{Parser, Subcommand};
 
 pub use options::Cli;
 
+use crate::kernel::describe;
+
 /// Exit codes.
 pub mod exit {
     /// Done.
@@ -63,16 +65,39 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Parses the command line and does what it asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(Failure { code, error }) => {
-            // One line, whatever lies under it.
-            let text = format!("{error:#}").replace('\n', " ");
-            eprintln!("sentinel: {}", crate::show::escape::line(&text));
+            say(&describe(error.as_ref()));
             ExitCode::from(code)
         }
     }
+}
+
+/// Help and version go to standard output as they are; a mistake becomes one sentence.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        print!("{error}");
+        return ExitCode::from(exit::DONE);
+    }
+    let text = error.to_string();
+    let said = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:"))
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let said: Vec<_> = said.map(|line| line.trim_start_matches("error: ")).collect();
+    say(&format!("{}; see `sentinel --help`", said.join("; ")));
+    ExitCode::from(exit::USAGE)
+}
+
+/// One line on standard error, whatever it is made of.
+fn say(text: &str) {
+    eprintln!("sentinel: {}", crate::show::escape::line(&text.replace('\n', " ")));
 }
 
 /// What can be asked for.

@@ -83,7 +83,7 @@ pub(super) fn program(program: &'static str, error: &ProgramError) -> KernelErro
                 .unwrap_or("");
             format!("the kernel does not accept it ({io_error}): {}", tail(why))
         }
-        other => tail(&chain(other)),
+        other => tail(&describe(other)),
     };
     KernelError::Program { program, reason }
 }
@@ -95,7 +95,7 @@ pub(super) fn object(error: &EbpfError) -> KernelError {
             action: "load".into(),
             source,
         },
-        None => KernelError::Object(tail(&chain(error))),
+        None => KernelError::Object(tail(&describe(error))),
     }
 }
 
@@ -113,7 +113,8 @@ fn permission(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
 }
 
 /// An error and what lies under it, without repeating what a layer says already.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+#[must_use]
+pub fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

@@ -11,5 +11,5 @@ mod offsets;
 pub mod support;
 
 pub use btf::{Btf, BtfError};
-pub use error::KernelError;
+pub use error::{KernelError, describe};
 pub use object::{Kernel, Options, ProgramFacts, Sensor};
