@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use sentinel_common::{histogram::WAIT_BUCKETS, mem::ORDERS};
 use schemars::JsonSchema;
+use sentinel_common::{histogram::WAIT_BUCKETS, mem::ORDERS};
 use serde::{Deserialize, Serialize};
 
 use crate::time::Now;
