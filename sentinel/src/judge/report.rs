@@ -157,6 +157,12 @@ pub(super) fn summary(
     }
 }
 
+/// While a level is still held although nothing asks for it any more.
+#[must_use]
+pub(super) fn calming(scope: &Scope, signal: Signal) -> String {
+    format!("{}: {} is calming down", printable(scope.name()), signal.name())
+}
+
 fn jitter(name: &str, cause: Cause, evidence: &Evidence) -> String {
     let waiting = feature(evidence, "waiting_ms_per_s");
     let share = 100.0 * feature(evidence, "waiting_share");

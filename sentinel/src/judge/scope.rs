@@ -15,7 +15,7 @@ use super::{
     evidence::{Evidence, Finding, Reading},
     fever::{Fever, Limits},
     jitter::Jitter,
-    report::{Reporter, Statement, summary},
+    report::{Reporter, Statement, calming, summary},
     threshold::Ladder,
     verdict::{Cause, Level, Signal, Verdict},
 };
@@ -55,7 +55,11 @@ pub(super) struct Desk<'a> {
 
 impl Desk<'_> {
     fn say(&mut self, scope: &Arc<Scope>, signal: Signal, said: Said, evidence: Evidence, context: &Context) {
-        let summary = summary(scope, signal, said.level, said.cause, &evidence, context);
+        let summary = if said.calming {
+            calming(scope, signal)
+        } else {
+            summary(scope, signal, said.level, said.cause, &evidence, context)
+        };
         self.write(scope, signal, said, evidence, summary);
     }
 
@@ -88,6 +92,8 @@ struct Said {
     level: Level,
     previous: Level,
     cause: Cause,
+    /// The reading itself asks for less than the level that is still said.
+    calming: bool,
 }
 
 /// A signal and its ladder.
@@ -127,6 +133,7 @@ impl<T> Track<T> {
             level,
             previous,
             cause: self.cause,
+            calming: finding.wanted < level && level > Level::Nominal,
         })
     }
 
@@ -142,6 +149,7 @@ impl<T> Track<T> {
             level,
             previous,
             cause: Cause::None,
+            calming: false,
         })
     }
 }
@@ -263,6 +271,7 @@ impl ScopeState {
                 level: Level::Nominal,
                 previous: state.level,
                 cause: Cause::None,
+                calming: false,
             };
             let mut summary = super::report::printable(self.scope.name());
             summary.push_str(" is gone");
