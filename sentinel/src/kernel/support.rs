@@ -40,10 +40,10 @@ pub fn type_information() -> Result<u64, KernelError> {
     object::read_btf().map(|(_, bytes)| bytes)
 }
 
-/// CPUs that may ever be online; one when the kernel does not say.
+/// CPUs online now; one when the kernel does not say.
 #[must_use]
-pub fn possible_cpus() -> u32 {
-    object::possible_cpus()
+pub fn online_cpus() -> u32 {
+    aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

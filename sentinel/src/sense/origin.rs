@@ -14,7 +14,7 @@ pub fn read() -> Origin {
         host: uname.nodename().to_string_lossy().into_owned(),
         boot_id: boot_id.trim_end().to_owned(),
         kernel: uname.release().to_string_lossy().into_owned(),
-        cpus: support::possible_cpus(),
+        cpus: support::online_cpus(),
         page_bytes: rustix::param::page_size() as u64,
     }
 }

@@ -20,7 +20,7 @@ pub struct Origin {
     pub boot_id: String,
     /// Kernel release, as `uname -r`.
     pub kernel: String,
-    /// CPUs the kernel may bring online.
+    /// CPUs online when the run began.
     pub cpus: u32,
     /// Bytes in a page.
     pub page_bytes: u64,
