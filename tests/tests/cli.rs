@@ -188,6 +188,7 @@ fn nothing_is_coloured_where_nobody_looks() -> Result<()> {
     thread::sleep(Duration::from_secs(1));
     let ended = agent.ended(LIMIT)?;
     let check = invoke(&["check"], LIMIT)?;
+    ensure!(!ended.stdout.is_empty() && !check.stdout.is_empty(), "{ended:?}");
     for line in ended
         .stdout
         .iter()

@@ -166,8 +166,11 @@ fn without_cgroup_v2_the_agent_says_so() -> Result<()> {
 #[test]
 fn nothing_is_left_attached_by_a_refusal() -> Result<()> {
     let before = Objects::all()?;
-    with_config("interval = \"-1s\"\n")?;
-    without("mount --bind \"$0\" /sys/kernel/btf")?;
+    let refusals = [
+        with_config("interval = \"-1s\"\n")?,
+        without("mount --bind \"$0\" /sys/kernel/btf")?,
+    ];
+    ensure!(refusals.iter().all(|ended| ended.code != Some(DONE)), "{refusals:?}");
     ensure!(Objects::all()?.without(&before).pins.is_empty());
     Ok(())
 }
