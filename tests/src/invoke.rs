@@ -56,17 +56,17 @@ impl Ended {
         }
     }
 
-    /// Ticks that were late, from the closing line on standard error: `late ticks: N`.
+    /// Ticks that were late, from the closing line on standard error: `.. ticks, N of them late`.
     ///
     /// # Errors
     /// There is no such line.
     pub fn late_ticks(&self) -> Result<u64> {
         let number = |line: &String| -> Option<u64> {
-            let (_, rest) = line.split_once("late ticks: ")?;
-            rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+            let (before, _) = line.split_once(" of them late")?;
+            before.rsplit(' ').next()?.parse().ok()
         };
         let found = self.stderr.iter().rev().find_map(number);
-        found.with_context(|| format!("no `late ticks: N` in {:?}", self.stderr))
+        found.with_context(|| format!("no `N of them late` in {:?}", self.stderr))
     }
 
     /// The lines of standard output as JSON.

@@ -184,7 +184,10 @@ fn config_check_and_show_need_no_root_and_agree_with_run() -> Result<()> {
 
 #[test]
 fn nothing_is_coloured_where_nobody_looks() -> Result<()> {
-    let mut agent = Options::new()?.duration(Duration::from_secs(4)).start()?;
+    let mut agent = Options::new()?
+        .arg("--every-tick")
+        .duration(Duration::from_secs(4))
+        .start()?;
     thread::sleep(Duration::from_secs(1));
     let ended = agent.ended(LIMIT)?;
     let check = invoke(&["check"], LIMIT)?;
