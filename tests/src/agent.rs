@@ -4,24 +4,23 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 use sentinel::{act::Outcome, judge::Verdict};
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    invoke::{Ended, command},
     lines::{Line, Lines},
-    paths,
     process::{Process, ending},
     wait,
 };
 
-/// How long the agent may take to end after it was asked to, and a command that needs no time to answer.
+/// How long the agent may take to end after it was asked to.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// How to run the agent.
@@ -43,19 +42,6 @@ pub struct Agent {
     stderr: Lines,
     dir: TempDir,
     lock: PathBuf,
-}
-
-/// What a program said and how it ended.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// Exit code; `None` when a signal ended it.
-    pub code: Option<i32>,
-    /// How it ended, in words.
-    pub ending: String,
-    /// Lines of standard output.
-    pub stdout: Vec<String>,
-    /// Lines of standard error that are not empty.
-    pub stderr: Vec<String>,
 }
 
 /// A verdict, the line it came in and when that arrived.
@@ -261,103 +247,6 @@ impl Agent {
         }
         Ok(Ended::new(status, self.stdout.texts(), self.stderr.texts()))
     }
-}
-
-impl Ended {
-    fn new(status: std::process::ExitStatus, stdout: Vec<String>, stderr: Vec<String>) -> Self {
-        let stderr = stderr.into_iter().filter(|line| !line.trim().is_empty()).collect();
-        Self {
-            code: status.code(),
-            ending: ending(status),
-            stdout,
-            stderr,
-        }
-    }
-
-    /// Ticks that were late, from the closing line on standard error: `late ticks: N`.
-    ///
-    /// # Errors
-    /// There is no such line.
-    pub fn late_ticks(&self) -> Result<u64> {
-        let number = |line: &String| -> Option<u64> {
-            let (_, rest) = line.split_once("late ticks: ")?;
-            rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
-        };
-        let found = self.stderr.iter().rev().find_map(number);
-        found.with_context(|| format!("no `late ticks: N` in {:?}", self.stderr))
-    }
-
-    /// The lines of standard output as JSON.
-    ///
-    /// # Errors
-    /// One is not JSON.
-    pub fn json(&self) -> Result<Vec<Value>> {
-        let parse = |line: &String| serde_json::from_str(line).with_context(|| format!("not JSON: {line:?}"));
-        self.stdout.iter().map(parse).collect()
-    }
-
-    /// The only sentence on standard error.
-    ///
-    /// # Errors
-    /// There is none, or more than one line, or the trace of a panic.
-    pub fn sentence(&self) -> Result<&str> {
-        match self.stderr.as_slice() {
-            [line] if !line.contains("panicked") && line.len() < 500 => Ok(line),
-            other => bail!("not one clear sentence ({}): {other:#?}", self.ending),
-        }
-    }
-}
-
-/// Runs the agent with other arguments to its end.
-///
-/// # Errors
-/// It could not be started, or does not end in time.
-pub fn invoke<S: AsRef<OsStr>>(args: &[S], limit: Duration) -> Result<Ended> {
-    invoke_through::<&str, S>(&[], args, limit)
-}
-
-/// The same by way of another command.
-///
-/// # Errors
-/// It could not be started, or does not end in time.
-pub fn invoke_through<T: AsRef<OsStr>, S: AsRef<OsStr>>(through: &[T], args: &[S], limit: Duration) -> Result<Ended> {
-    let through: Vec<OsString> = through.iter().map(|part| part.as_ref().to_owned()).collect();
-    finish(command(&through)?.args(args), limit)
-}
-
-/// Runs a command to its end.
-///
-/// # Errors
-/// It could not be started, or does not end in time.
-pub fn finish(command: &mut Command, limit: Duration) -> Result<Ended> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut process = Process::spawn(command)?;
-    let stdout = Lines::read(process.child().stdout.take().context("no stdout")?);
-    let stderr = Lines::read(process.child().stderr.take().context("no stderr")?);
-    let status = process
-        .wait(limit)
-        .with_context(|| format!("stderr: {:?}", stderr.texts()))?;
-    if !stdout.closed(LIMIT) || !stderr.closed(LIMIT) {
-        bail!("{command:?} is gone and something still holds its streams");
-    }
-    Ok(Ended::new(status, stdout.texts(), stderr.texts()))
-}
-
-fn command(through: &[OsString]) -> Result<Command> {
-    let program = paths::sentinel()?;
-    let mut command = match through.split_first() {
-        None => Command::new(program),
-        Some((first, rest)) => {
-            let mut command = Command::new(first);
-            command.args(rest).arg(program);
-            command
-        }
-    };
-    command.env_remove("NO_COLOR");
-    Ok(command)
 }
 
 fn seen(line: &Line) -> Option<Seen> {

@@ -69,7 +69,9 @@ impl House {
             Path::new(PROGRAM).is_file(),
             "{PROGRAM} is missing: `apt-get install systemd`"
         );
-        let mut command = self.command(PROGRAM);
+        // A test that was killed takes its journald with it.
+        let mut command = self.command(paths::tool("setpriv", "util-linux")?);
+        command.args(["--pdeathsig", "KILL", PROGRAM]);
         let journald = Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
         self.journald = Some(journald);
         let answers = wait::until_true(LIMIT, || {

@@ -7,8 +7,9 @@ use nix::sys::signal::Signal as Kill;
 use sentinel::judge::verdict::{Cause, Level, Signal};
 
 use crate::{
-    agent::{Agent, Ended, Options, Seen},
+    agent::{Agent, Options, Seen},
     cgroup::{Cgroup, Family},
+    invoke::Ended,
     workload::Workload,
 };
 

@@ -73,6 +73,11 @@ fn the_end_of_its_duration_leaves_nothing_in_the_kernel() -> Result<()> {
     let mut agent = Options::new()?.duration(Duration::from_secs(4)).start()?;
     agent.warm_up(Duration::from_secs(2))?;
     let held = Objects::of_process(agent.pid())?;
+    ensure!(
+        !held.links.is_empty(),
+        "nothing to clean up: {held:?}, {:?}",
+        agent.stderr()
+    );
     let ended = agent.ended(Duration::from_secs(10))?;
     ensure!(ended.code == Some(0), "{}: {:?}", ended.ending, ended.stderr);
     bpf::wait_gone(&held, &before)

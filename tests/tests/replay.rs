@@ -7,7 +7,8 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use anyhow::{Result, ensure};
 use sentinel::judge::verdict::{Level, Signal};
 use sentinel_tests::{
-    agent::{Ended, Options, finish, invoke},
+    agent::Options,
+    invoke::{Ended, finish, invoke},
     paths,
     scene::Scene,
     workload::Workload,

@@ -7,13 +7,7 @@ use std::{collections::BTreeMap, thread, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal as Kill;
 use sentinel::judge::verdict::{Level, Signal};
-use sentinel_tests::{
-    agent::{Ended, Options},
-    journald::House,
-    scene::Scene,
-    wait,
-    workload::Workload,
-};
+use sentinel_tests::{agent::Options, invoke::Ended, journald::House, scene::Scene, wait, workload::Workload};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(3);
@@ -189,7 +183,7 @@ fn a_reader_that_leaves_ends_the_agent_without_a_panic() -> Result<()> {
         dir.path().display()
     );
     let mut command = std::process::Command::new("/bin/sh");
-    let ended = sentinel_tests::agent::finish(command.args(["-c", &line]), Duration::from_secs(15))?;
+    let ended = sentinel_tests::invoke::finish(command.args(["-c", &line]), Duration::from_secs(15))?;
     ensure!(ended.stdout.len() == 1, "{ended:?}");
     ensure!(
         !ended.stderr.iter().any(|line| line.contains("panicked")),

@@ -58,17 +58,21 @@ impl Spin {
 }
 
 fn busy_task(cpu: Option<usize>, work: Deadline, end: Deadline) -> Result<()> {
-    if let Some(cpu) = cpu {
-        let mut set = CpuSet::new();
-        set.set(cpu)?;
-        sched_setaffinity(Pid::from_raw(0), &set)?;
-    }
+    pin(cpu)?;
     while !work.is_over() {
         spin();
     }
     // Stays alive, so that its schedstat can still be read.
     thread::sleep(end.left());
     Ok(())
+}
+
+/// Keeps this task on a CPU.
+fn pin(cpu: Option<usize>) -> Result<()> {
+    let Some(cpu) = cpu else { return Ok(()) };
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 fn spin() {
@@ -122,11 +126,7 @@ impl Duty {
 }
 
 fn duty_task(cpu: Option<usize>, before: u32, after: u32, step: Deadline, end: Deadline) -> Result<()> {
-    if let Some(cpu) = cpu {
-        let mut set = CpuSet::new();
-        set.set(cpu)?;
-        sched_setaffinity(Pid::from_raw(0), &set)?;
-    }
+    pin(cpu)?;
     while !end.is_over() {
         let percent = if step.is_over() { after } else { before };
         let busy = PERIOD * percent.min(100) / 100;
