@@ -175,6 +175,7 @@ pub(super) fn snapshot(path: &str) -> Snapshot {
             cause: Cause::RetryStorm,
             value: Some(3.1),
         }],
+        ticks: 1,
         ..Snapshot::default()
     }
 }

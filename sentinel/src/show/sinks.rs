@@ -64,7 +64,8 @@ impl Sinks {
         let finish = |surface: &mut Surface| {
             surface.sink.finish(patience);
             let (name, lost) = (surface.sink.name(), surface.sink.lost());
-            if lost > surface.lost_told {
+            // One that is still unwell has said so, and that what waits is waiting.
+            if lost > surface.lost_told && !surface.unwell {
                 warn!("{name}: {lost} records in all did not get through");
             }
             (name, lost)
