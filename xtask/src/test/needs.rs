@@ -63,9 +63,23 @@ const NEEDS: [Need; 7] = [
     },
 ];
 
+/// For whom to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// The contracts on this machine.
+    Contracts,
+    /// The QEMU matrix.
+    Matrix,
+    /// Both.
+    All,
+}
+
 /// Finds or installs what the tests need; one line per need.
-pub(crate) fn find_or_install(with_vm: bool) -> Result<()> {
-    for need in NEEDS.iter().filter(|need| with_vm || !need.vm) {
+pub(crate) fn find_or_install(purpose: For) -> Result<()> {
+    for need in NEEDS
+        .iter()
+        .filter(|need| purpose == For::All || need.vm == (purpose == For::Matrix))
+    {
         if is_here(need.program) {
             println!("{}: here ({})", need.program, need.reason);
         } else {
