@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{apt, process};
+use crate::{
+    apt,
+    process::{self, Missing},
+};
 
 /// One program the tests cannot do without.
 struct Need {
@@ -85,6 +88,13 @@ pub(crate) fn find_or_install(purpose: For) -> Result<()> {
         } else {
             println!("{}: missing ({})", need.program, need.reason);
             apt::install(&[need.package], need.reason)?;
+            if !is_here(need.program) {
+                return Err(Missing(format!(
+                    "package {0} is installed, and {1} is still not here: `apt-get install --reinstall {0}`, or put it on PATH",
+                    need.package, need.program
+                ))
+                .into());
+            }
         }
     }
     Ok(())
