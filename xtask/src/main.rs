@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 
 mod apt;
 mod bpf;
@@ -46,6 +46,7 @@ enum Task {
     /// Boots the kernels of the matrix in QEMU and runs the contracts in them.
     Vm {
         /// Series such as 5.10; all of the matrix if none is named.
+        #[arg(value_parser = PossibleValuesParser::new(vm::KERNELS.iter().map(|kernel| kernel.name)))]
         kernels: Vec<String>,
         /// Also runs here, and writes docs/KERNELS.md from the results.
         #[arg(long)]

@@ -14,10 +14,10 @@ use crate::{process, setup, workspace::Workspace};
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::setup(workspace)?;
     let agent = build_agent(workspace)?;
+    let mut command = process::as_root(&agent, &[])?;
     if !process::is_root() {
         println!("sentinel needs root to load eBPF programs: continuing through sudo");
     }
-    let mut command = process::as_root(&agent, &[])?;
     command.arg("run").args(args);
     let error = command.exec();
     Err(error).with_context(|| format!("{} could not be started", process::shown(&command)))

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 pub(crate) mod contracts;
 pub(crate) mod libtest;
-mod needs;
+pub(crate) mod needs;
 
 use crate::{
     check::check,
@@ -33,7 +33,12 @@ pub(crate) fn test(workspace: &Workspace, choice: &Choice) -> Result<ExitCode> {
     if !process::is_root() {
         println!("the contracts need root: they are built as this user and run through sudo");
     }
-    report.check("test needs", || needs::find_or_install(!choice.no_vm));
+    let purpose = if choice.no_vm {
+        needs::For::Contracts
+    } else {
+        needs::For::All
+    };
+    report.check("test needs", || needs::find_or_install(purpose));
     if filter.is_none() {
         check(workspace, &tools, &mut report);
     }

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{apt, process};
+use crate::{
+    apt,
+    process::{self, Missing},
+};
 
 /// One program the tests cannot do without.
 struct Need {
@@ -63,14 +66,35 @@ const NEEDS: [Need; 7] = [
     },
 ];
 
+/// For whom to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// The contracts on this machine.
+    Contracts,
+    /// The QEMU matrix.
+    Matrix,
+    /// Both.
+    All,
+}
+
 /// Finds or installs what the tests need; one line per need.
-pub(crate) fn find_or_install(with_vm: bool) -> Result<()> {
-    for need in NEEDS.iter().filter(|need| with_vm || !need.vm) {
+pub(crate) fn find_or_install(purpose: For) -> Result<()> {
+    for need in NEEDS
+        .iter()
+        .filter(|need| purpose == For::All || need.vm == (purpose == For::Matrix))
+    {
         if is_here(need.program) {
             println!("{}: here ({})", need.program, need.reason);
         } else {
             println!("{}: missing ({})", need.program, need.reason);
             apt::install(&[need.package], need.reason)?;
+            if !is_here(need.program) {
+                return Err(Missing(format!(
+                    "package {0} is installed, and {1} is still not here: `apt-get install --reinstall {0}`, or put it on PATH",
+                    need.package, need.program
+                ))
+                .into());
+            }
         }
     }
     Ok(())

@@ -1,15 +1,7 @@
-//! One guest: puts its file system together, boots it in the emulator, reads what it said, counts. A boot that ends in a
-//! crash of the kernel is tried once more and reported, because the emulator is known to cause some. Ends only its own emulator.
+//! One guest: puts its file system together, has it booted, counts what it said. A boot that ends in a
+//! crash of the kernel is tried once more and reported, because the emulator is known to cause some. Never starts a process itself.
 
-use std::{
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 
@@ -17,19 +9,21 @@ use super::{
     Kernel, Programs,
     initramfs::{Initramfs, Task},
     kernels::Image,
-    serial::{self, Boot},
+    qemu,
+    serial::{self, Boot, Part},
 };
 use crate::{
-    process::{self, Missing},
+    process,
     report::Tally,
     test::{contracts::conclude, libtest, libtest::Row},
     workspace::Workspace,
 };
 
-/// A boot that takes longer is ended.
-const LIMIT: Duration = Duration::from_secs(600);
 /// A contract in a guest that takes longer is ended by the guest.
 const TASK_LIMIT_S: u32 = 300;
+
+/// The guest's first task.
+const CHECK: &str = "check";
 
 /// What a kernel's boot gave.
 pub(super) struct Done {
@@ -39,12 +33,6 @@ pub(super) struct Done {
     pub(super) note: String,
     /// Rows for the table of kernels.
     pub(super) rows: Vec<Row>,
-}
-
-/// How one boot went by the clock.
-struct Times {
-    ready: Option<Duration>,
-    all: Duration,
 }
 
 /// Boots `image` and runs the programs in it.
@@ -62,13 +50,13 @@ pub(super) fn run(
         .with_context(|| format!("writing {}", initrd.display()))?;
     let mut notes = Vec::new();
     let log = folder.join("serial.log");
-    let (mut boot, mut times) = boot(kernel, image, &initrd, &log)?;
+    let (mut boot, mut times) = qemu::boot(kernel, image, &initrd, &log)?;
     if let (false, Some(crash)) = (boot.complete, &boot.crash) {
         let kept = folder.join("serial.crashed.log");
         let _ = fs::rename(&log, &kept);
         println!("the kernel crashed ({crash}; {}): one more boot", kept.display());
         notes.push(format!("second boot after a crash ({crash})"));
-        (boot, times) = self::boot(kernel, image, &initrd, &log)?;
+        (boot, times) = qemu::boot(kernel, image, &initrd, &log)?;
     }
     let mut done = count(&boot, &log);
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
@@ -88,7 +76,7 @@ pub(super) fn run(
 fn system(image: &Image, programs: &Programs, filter: Option<&str>) -> Result<Initramfs> {
     let contracts = programs.for_guests();
     let mut tasks = vec![Task {
-        name: "check".into(),
+        name: CHECK.into(),
         command: "/sentinel check --json".into(),
         limit_s: 60,
     }];
@@ -116,83 +104,6 @@ fn system(image: &Image, programs: &Programs, filter: Option<&str>) -> Result<In
     Ok(system)
 }
 
-/// The emulator, as each kernel needs it.
-fn emulator(kernel: &Kernel, image: &Image, initrd: &Path) -> Result<Command> {
-    let program: PathBuf = process::which("qemu-system-x86_64").ok_or_else(|| {
-        Missing(
-            "qemu-system-x86_64 is missing: get it with `apt-get install --no-install-recommends qemu-system-x86`"
-                .into(),
-        )
-    })?;
-    let mut command = Command::new(program);
-    let cpu = if kernel.cx16 {
-        "max,la57=off"
-    } else {
-        "max,la57=off,cx16=off"
-    };
-    command.args([
-        "-accel",
-        "tcg,thread=single",
-        "-cpu",
-        cpu,
-        "-m",
-        "1024",
-        "-smp",
-        "2",
-        "-nographic",
-        "-no-reboot",
-    ]);
-    command.arg("-kernel").arg(&image.vmlinuz).arg("-initrd").arg(initrd);
-    command.args(["-append", "console=ttyS0 quiet panic=-1"]);
-    Ok(command)
-}
-
-/// Boots once; the serial line goes to `log`.
-fn boot(kernel: &Kernel, image: &Image, initrd: &Path, log: &Path) -> Result<(Boot, Times)> {
-    let start = process::now();
-    let mut command = emulator(kernel, image, initrd)?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{} could not be started", process::shown(&command)))?;
-    let (mut text, mut ready) = (Vec::new(), None);
-    let chunks = chunks(&mut child)?;
-    while let Some(left) = LIMIT.checked_sub(start.elapsed()) {
-        let Ok(chunk) = chunks.recv_timeout(left) else { break };
-        text.extend(chunk);
-        if ready.is_none() && text.windows(18).any(|window| window == b"SENTINEL-VM ready ") {
-            ready = Some(start.elapsed());
-        }
-    }
-    // Past the limit it still runs; after the end of its output this does nothing.
-    let _ = child.kill();
-    child.wait().context("waiting for the emulator")?;
-    fs::write(log, &text).with_context(|| format!("writing {}", log.display()))?;
-    Ok((
-        serial::parse(&String::from_utf8_lossy(&text)),
-        Times {
-            ready,
-            all: start.elapsed(),
-        },
-    ))
-}
-
-/// The emulator's output as it comes, so that reading it can have a time limit.
-fn chunks(child: &mut Child) -> Result<mpsc::Receiver<Vec<u8>>> {
-    let mut stdout = child.stdout.take().context("the emulator's output")?;
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-            if sender.send(buffer[..length].to_vec()).is_err() {
-                break;
-            }
-        }
-    });
-    Ok(receiver)
-}
-
 fn count(boot: &Boot, log: &Path) -> Done {
     let mut done = Done {
         tally: Tally::default(),
@@ -209,14 +120,9 @@ fn count(boot: &Boot, log: &Path) -> Done {
         let ending = part
             .code
             .map_or("did not end".into(), |code| format!("ended with {code}"));
-        let (tally, note) = if part.name == "check" {
-            let good = part.code == Some(0) && serial::json(&part.text).is_some();
-            let note = format!("{ending} or printed no JSON");
-            if good {
-                (Tally::PASSED, String::new())
-            } else {
-                (Tally::FAILED, note)
-            }
+        let (tally, note) = if part.name == CHECK {
+            done.rows.push(("`sentinel check`".into(), ending.clone()));
+            checked(part, &ending)
         } else {
             conclude(&part.text, part.code == Some(0), &ending)
         };
@@ -229,6 +135,10 @@ fn count(boot: &Boot, log: &Path) -> Done {
         done.tally.add(Tally::FAILED);
         notes.push("the guest did not get to its end".into());
     }
+    if let Some(crash) = &boot.crash {
+        done.tally.add(Tally::FAILED);
+        notes.push(format!("the kernel said: {crash}"));
+    }
     if done.tally.failed > 0 {
         println!("the serial line is in {}; its end:\n{}", log.display(), end_of(log));
     }
@@ -236,6 +146,65 @@ fn count(boot: &Boot, log: &Path) -> Done {
     done
 }
 
+/// `sentinel check` holds if it says that the main job can run, and says it in JSON.
+fn checked(part: &Part, ending: &str) -> (Tally, String) {
+    match (part.code, serial::json(&part.text)) {
+        (Some(0), Some(_)) => (Tally::PASSED, String::new()),
+        (Some(0), None) => (Tally::FAILED, "printed no JSON".into()),
+        _ => (Tally::FAILED, ending.to_owned()),
+    }
+}
+
 fn end_of(log: &Path) -> String {
     process::tail(&String::from_utf8_lossy(&fs::read(log).unwrap_or_default()), 40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Done {
+        count(&serial::parse(text), Path::new("no-such-log"))
+    }
+
+    const GOOD: &str = "SENTINEL-VM ready 6.1.0\nSENTINEL-VM begin check\n{}\nSENTINEL-VM end check 0\nSENTINEL-VM begin sensors\n\
+        test a ... MATRIX a=b\nok\ntest result: ok. 1 passed; 0 failed; 0 ignored\nSENTINEL-VM end sensors 0\n";
+
+    #[test]
+    fn a_boot_to_the_end_counts_its_check_and_its_tests() {
+        let done = said(&format!("{GOOD}SENTINEL-VM done\n"));
+        assert_eq!(
+            done.tally,
+            Tally {
+                passed: 2,
+                failed: 0,
+                skipped: 0
+            }
+        );
+        assert!(
+            done.rows.contains(&("a".into(), "b".into())) && done.rows.contains(&("kernel".into(), "6.1.0".into()))
+        );
+    }
+
+    #[test]
+    fn a_boot_that_stops_early_fails_even_when_every_test_so_far_passed() {
+        assert_eq!(said(GOOD).tally.failed, 1);
+        assert_eq!(said("").tally, Tally::FAILED);
+    }
+
+    #[test]
+    fn an_oops_fails_a_boot_that_got_to_its_end() {
+        let done = said(&format!("{GOOD}[ 1.0] Oops: 0002 [#1]\nSENTINEL-VM done\n"));
+        assert!(
+            done.tally.failed == 1 && done.note.contains("Oops: 0002"),
+            "{}",
+            done.note
+        );
+    }
+
+    #[test]
+    fn a_check_that_prints_no_json_or_says_this_host_cannot_fails() {
+        assert_eq!(said(&GOOD.replace("{}", "fine")).tally.failed, 2);
+        assert_eq!(said(&GOOD.replace("check 0", "check 3")).tally.failed, 2);
+    }
 }

@@ -3,12 +3,13 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 mod docs;
 mod guest;
 mod initramfs;
 mod kernels;
+mod qemu;
 mod serial;
 mod sources;
 
@@ -18,7 +19,7 @@ use crate::{
     test::{
         contracts::{self, Contract},
         libtest::Row,
-        prepare,
+        needs, prepare,
     },
     workspace::Workspace,
 };
@@ -35,7 +36,7 @@ pub(crate) struct Kernel {
 }
 
 /// The matrix: the oldest kernel supported, three of distributions, and a recent one.
-pub(crate) const KERNELS: [Kernel; 4] = [
+pub(crate) static KERNELS: [Kernel; 4] = [
     Kernel {
         name: "5.10",
         suites: &["bullseye", "bullseye-security"],
@@ -83,10 +84,12 @@ type Column = (String, Vec<Row>);
 
 /// Boots the kernels named (all, if none is) and prints the summary.
 pub(crate) fn vm(workspace: &Workspace, names: &[String], write_docs: bool) -> Result<ExitCode> {
-    let chosen = choose(names)?;
     setup::setup(workspace)?;
     let mut report = Report::default();
+    report.check("matrix needs", || needs::find_or_install(needs::For::Matrix));
     if let Some(programs) = prepare(workspace, &mut report) {
+        let wanted = |kernel: &&Kernel| names.is_empty() || names.iter().any(|name| name == kernel.name);
+        let chosen: Vec<&Kernel> = KERNELS.iter().filter(wanted).collect();
         let mut columns = steps(workspace, &chosen, &programs, None, &mut report);
         if write_docs {
             report.step("this machine", || {
@@ -98,21 +101,6 @@ pub(crate) fn vm(workspace: &Workspace, names: &[String], write_docs: bool) -> R
         }
     }
     Ok(report.end())
-}
-
-fn choose(names: &[String]) -> Result<Vec<&'static Kernel>> {
-    const ALL: &[Kernel] = &KERNELS;
-    if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|kernel| kernel.name == *name)) {
-        let known: Vec<_> = ALL.iter().map(|kernel| kernel.name).collect();
-        bail!(
-            "there is no kernel {unknown} in the matrix; it has {}",
-            known.join(", ")
-        );
-    }
-    Ok(ALL
-        .iter()
-        .filter(|kernel| names.is_empty() || names.iter().any(|name| name == kernel.name))
-        .collect())
 }
 
 /// One step per kernel: fetch, boot, count.
