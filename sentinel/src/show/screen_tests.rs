@@ -39,9 +39,10 @@ fn lines_appear_above_the_status_line() {
 fn without_a_terminal_there_is_no_cursor_to_move() {
     let (screen, reader) = piped(false);
     let mut terminal = Terminal::start(screen, &Opening::default());
-    let snapshot = snapshot("/system.slice/shop.service");
+    let mut snapshot = snapshot("/system.slice/shop.service");
     let records = encode::records(&snapshot).unwrap();
-    for _ in 0..3 {
+    for tick in 1..=3 {
+        snapshot.ticks = tick;
         terminal.publish(&snapshot, &records).unwrap();
     }
     terminal.finish(PATIENCE);

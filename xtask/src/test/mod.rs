@@ -90,8 +90,8 @@ fn unit_tests(workspace: &Workspace, filter: Option<&str>) -> Result<(Tally, Str
         "--workspace",
         "--exclude",
         "sentinel-ebpf",
-        "--exclude",
-        "sentinel-tests",
+        "--lib",
+        "--bins",
         "--no-fail-fast",
     ]);
     command.arg("--target-dir").arg(workspace.target());

@@ -21,7 +21,13 @@ struct Need {
     vm: bool,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
+    Need {
+        program: "ip",
+        package: "iproute2",
+        reason: "network namespaces, so that packets cross a link",
+        vm: false,
+    },
     Need {
         program: "haproxy",
         package: "haproxy",

@@ -98,6 +98,7 @@ fn system(image: &Image, programs: &Programs, filter: Option<&str>) -> Result<In
     for contract in contracts {
         system.program(&contract.program, &format!("/contracts/{}", contract.name))?;
     }
+    system.program(&programs.workload()?, "/contracts/sentinel-workload")?;
     for module in &image.modules {
         system.module(module)?;
     }

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 mod docs;
 mod guest;
@@ -71,6 +71,17 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
+    /// The loads that contracts start: cargo puts them above the contracts.
+    fn workload(&self) -> Result<PathBuf> {
+        let contract = self.contracts.first().context("there is no contract")?;
+        let folder = contract
+            .program
+            .ancestors()
+            .nth(2)
+            .context("a contract lies two folders deep")?;
+        Ok(folder.join("sentinel-workload"))
+    }
+
     fn for_guests(&self) -> Vec<&Contract> {
         self.contracts
             .iter()
