@@ -56,6 +56,9 @@ constants! {
     /// Of shared-memory pages.
     MM_RSS_SHMEM: u32 = 0;
 
+    /// 1 where the counts are read by a helper because the verifier does not see through their type.
+    RSS_BY_HELPER: u8 = 0;
+
     /// 1 where `mark_victim` passes the task, 0 where it passes a pid.
     VICTIM_IS_TASK: u8 = 0;
 }

@@ -11,7 +11,9 @@ use anyhow::{Context as _, Result, ensure};
 use sentinel::{
     kernel::{Kernel, Options},
     sense::{
-        Source as _, delta,
+        Source as _,
+        cgroups::WALK_GAP_NS,
+        delta,
         live::Live,
         mount,
         sample::{Mem, Net, RunQueue, Sched},
@@ -70,7 +72,11 @@ impl Probe {
 
     fn read(&mut self) {
         // New cgroups are looked up at most ten times a second.
-        thread::sleep(sentinel_gap());
+        thread::sleep(Duration::from_nanos(WALK_GAP_NS));
+        self.read_now();
+    }
+
+    fn read_now(&mut self) {
         let sample = self.live.read(Now::read(), true);
         for part in &sample.scopes {
             let counted = self.scopes.entry(part.scope.path.clone()).or_default();
@@ -100,10 +106,6 @@ impl Probe {
             .get(scope)
             .with_context(|| format!("{scope} is not among {:?}", self.scopes.keys()))
     }
-}
-
-fn sentinel_gap() -> Duration {
-    Duration::from_nanos(sentinel::sense::cgroups::WALK_GAP_NS)
 }
 
 fn close(what: &str, counted: u64, book: u64) {
@@ -218,7 +220,7 @@ fn pages_are_those_of_vmstat_and_belong_to_the_cgroup_that_took_them() -> Result
     let mut churn = Workload::start(&idles, &["pages", "--seconds", "3"])?;
     thread::sleep(Duration::from_millis(2500));
     let book = Pages::read()? - before;
-    probe.read();
+    probe.read_now();
     close("pages allocated", probe.host.mem.allocated_pages(), book.allocated);
     close("pages freed", probe.host.mem.freed_pages(), book.freed);
     let leaked = &probe.of(&leaks.scope())?.mem;
@@ -362,7 +364,6 @@ fn packets_and_bytes_into_a_namespace_are_those_of_its_link() -> Result<()> {
         let moved = Interface::read(&link)? - before;
         probe.read();
         let version = if ipv6 { "IPv6" } else { "IPv4" };
-        println!("{:?}", probe.of(&from.scope())?.net);
         let sender = probe.of(&from.scope())?.net.external;
         // The link carries an Ethernet header more on each of its packets, which are fewer than the segments.
         let without_headers = |bytes: u64, packets: u64| bytes - packets * ETHERNET_HEADER;

@@ -3,7 +3,7 @@
 //! The kernel reports an address space's new count; the movement is the difference to the count before. Kernels from
 //! 6.2 on fold the count in batches of some dozen pages per CPU, so a movement may come late by that much.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::btf_tracepoint, programs::BtfTracePointContext};
 use sentinel_common::{
     loss,
     mem::{MmPages, RSS_ANON, RSS_FILE, RSS_KINDS, RSS_SHMEM, RSS_SWAP, mm_index},
@@ -13,7 +13,7 @@ use super::mem::counters;
 use crate::{
     count::{add, cpu, lost},
     maps::{CPU_STATE, MM_PAGES},
-    offsets::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP},
+    offsets::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP, RSS_BY_HELPER},
     slots::field,
 };
 
@@ -22,20 +22,40 @@ use crate::{
 pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
     let mm: *const u8 = ctx.arg(0);
     let kind: u32 = ctx.arg(1);
-    // SAFETY: the first argument is an address space; offsets and types are from BTF. Each offset is a constant of its
-    // own because the verifier takes no computed one.
-    let pages: i64 = unsafe {
-        match kind as usize {
-            RSS_FILE => field(mm, MM_RSS_FILE.load()),
-            RSS_ANON => field(mm, MM_RSS_ANON.load()),
-            RSS_SWAP => field(mm, MM_RSS_SWAP.load()),
-            RSS_SHMEM => field(mm, MM_RSS_SHMEM.load()),
-            _ => return 0,
-        }
+    let offset = match kind as usize {
+        RSS_FILE => MM_RSS_FILE.load(),
+        RSS_ANON => MM_RSS_ANON.load(),
+        RSS_SWAP => MM_RSS_SWAP.load(),
+        RSS_SHMEM => MM_RSS_SHMEM.load(),
+        _ => return 0,
+    };
+    let Some(pages) = read(mm, kind, offset) else {
+        lost(loss::RSS_UNREAD);
+        return 0;
     };
     // A batched count may read below zero for a moment.
     moved(identity(mm), kind as usize, if pages < 0 { 0 } else { pages as u64 });
     0
+}
+
+/// Reads one count. Kernels up to 6.1 wrap it in a type that their verifier does not see through: there the helper
+/// reads it.
+#[inline(always)]
+fn read(mm: *const u8, kind: u32, offset: u32) -> Option<i64> {
+    if RSS_BY_HELPER.load() != 0 {
+        // SAFETY: the helper checks the address and reports a fault as an error.
+        return unsafe { bpf_probe_read_kernel(mm.add(offset as usize).cast::<i64>()) }.ok();
+    }
+    // SAFETY: the first argument is an address space; offsets and types are from BTF. Each offset is a constant of its
+    // own because the verifier takes no computed one.
+    Some(unsafe {
+        match kind as usize {
+            RSS_FILE => field(mm, MM_RSS_FILE.load()),
+            RSS_ANON => field(mm, MM_RSS_ANON.load()),
+            RSS_SWAP => field(mm, MM_RSS_SWAP.load()),
+            _ => field(mm, MM_RSS_SHMEM.load()),
+        }
+    })
 }
 
 /// The low half of an address: enough to tell address spaces apart, and the only part of a typed pointer that the

@@ -498,6 +498,7 @@ fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Result<Ebpf, Ker
     let task = layout.task.as_ref().copied().unwrap_or_default();
     let run_queue = layout.run_queue.as_ref().copied().unwrap_or_default();
     let rss = layout.rss.as_ref().copied().unwrap_or_default();
+    let rss_by_helper = u8::from(rss.by_helper);
     let has_delayed = u8::from(run_queue.delayed.is_some());
     let (queued, runnable) = run_queue.delayed.unwrap_or_default();
     let constants: [(&'static str, &u32); 17] = [
@@ -514,10 +515,10 @@ fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Result<Ebpf, Ker
         ("CFS_RQ_RQ", &run_queue.cfs_rq_rq),
         ("RQ_NR_RUNNING", &run_queue.nr_running),
         ("RQ_CPU", &run_queue.cpu),
-        ("MM_RSS_FILE", &rss[0]),
-        ("MM_RSS_ANON", &rss[1]),
-        ("MM_RSS_SWAP", &rss[2]),
-        ("MM_RSS_SHMEM", &rss[3]),
+        ("MM_RSS_FILE", &rss.kinds[0]),
+        ("MM_RSS_ANON", &rss.kinds[1]),
+        ("MM_RSS_SWAP", &rss.kinds[2]),
+        ("MM_RSS_SHMEM", &rss.kinds[3]),
     ];
     // aya-log's own constant: 0 removes the code, 5 lets every level through.
     let log_level = if debug { 5u8 } else { 0 };
@@ -528,6 +529,7 @@ fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Result<Ebpf, Ker
     }
     loader
         .override_global("AYA_LOG_LEVEL", &log_level, false)
+        .override_global("RSS_BY_HELPER", &rss_by_helper, true)
         .override_global("RQ_HAS_DELAYED", &has_delayed, true)
         .override_global("RQ_QUEUED", &queued, true)
         .override_global("RQ_RUNNABLE", &runnable, true)

@@ -26,8 +26,14 @@ pub(super) struct RunQueue {
     pub(super) delayed: Option<(u32, u32)>,
 }
 
-/// Offsets of the counts of resident pages in `mm_struct`, by kind.
-pub(super) type Rss = [u32; 4];
+/// Where the counts of resident pages lie in `mm_struct`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rss {
+    /// Offsets by kind.
+    pub(super) kinds: [u32; 4],
+    /// The counts are atomics in an array, which verifiers of that time do not see through.
+    pub(super) by_helper: bool,
+}
 
 fn field(btf: &Btf, structure: &str, path: &str) -> Result<u32, KernelError> {
     btf.offset(structure, path)
@@ -67,7 +73,8 @@ pub(super) fn run_queue(btf: &Btf) -> Result<RunQueue, KernelError> {
 
 /// Up to 6.1 the counts lie in `struct mm_rss_stat`, from 6.2 on each is a `percpu_counter`.
 pub(super) fn rss(btf: &Btf) -> Result<Rss, KernelError> {
-    let (first, stride) = if btf.has_struct("mm_rss_stat") {
+    let by_helper = btf.has_struct("mm_rss_stat");
+    let (first, stride) = if by_helper {
         let counts = field(btf, "mm_struct", "rss_stat")? + field(btf, "mm_rss_stat", "count")?;
         (counts, btf.element_bytes("mm_rss_stat", "count"))
     } else {
@@ -75,7 +82,10 @@ pub(super) fn rss(btf: &Btf) -> Result<Rss, KernelError> {
         (counters, btf.element_bytes("mm_struct", "rss_stat"))
     };
     match stride {
-        Some((bytes, 4..)) => Ok([0, 1, 2, 3].map(|kind| first + kind * bytes)),
+        Some((bytes, 4..)) => Ok(Rss {
+            kinds: [0, 1, 2, 3].map(|kind| first + kind * bytes),
+            by_helper,
+        }),
         _ => Err(KernelError::NoField("mm_struct.rss_stat with four counts".into())),
     }
 }
