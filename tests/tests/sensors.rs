@@ -108,6 +108,12 @@ impl Probe {
     }
 }
 
+/// Anonymous pages of a process, by its own book.
+fn resident_pages(pid: u32) -> Result<f64> {
+    let status = procfs::process::Process::new(pid.cast_signed())?.status()?;
+    Ok(status.rssanon.context("no RssAnon")? as f64 / 4.0)
+}
+
 fn close(what: &str, counted: u64, book: u64) {
     let apart = (counted as f64 - book as f64).abs() / (book as f64).max(1.0);
     println!("MATRIX {what}={:.3} %", apart * 100.0);
@@ -219,17 +225,39 @@ fn pages_are_those_of_vmstat_and_belong_to_the_cgroup_that_took_them() -> Result
     let mut leak = Workload::start(&leaks, &["leak", "--mb-per-s", "100", "--seconds", "3"])?;
     let mut churn = Workload::start(&idles, &["pages", "--seconds", "3"])?;
     thread::sleep(Duration::from_millis(2500));
-    let book = Pages::read()? - before;
+    // The books are read on both sides of the probe: what it counted lies between them.
+    let low = Pages::read()? - before;
     probe.read_now();
-    close("pages allocated", probe.host.mem.allocated_pages(), book.allocated);
-    close("pages freed", probe.host.mem.freed_pages(), book.freed);
+    let high = Pages::read()? - before;
+    let resident = resident_pages(leak.pid())?;
+    let mem = &probe.host.mem;
+    close(
+        "pages allocated",
+        mem.allocated_pages(),
+        mem.allocated_pages().clamp(low.allocated, high.allocated),
+    );
+    close(
+        "pages freed",
+        mem.freed_pages(),
+        mem.freed_pages().clamp(low.freed, high.freed),
+    );
     let leaked = &probe.of(&leaks.scope())?.mem;
-    let net_mb = (leaked.allocated_pages() as f64 - leaked.freed_pages() as f64) * 4096.0 / 1e6;
-    let rss_mb = leaked.rss_anon_pages.context("resident pages are not measured")? as f64 * 4096.0 / 1e6;
-    println!("MATRIX leak of 250 MB, net pages={net_mb:.0} MB");
-    println!("MATRIX leak of 250 MB, resident pages={rss_mb:.0} MB");
-    assert!((225.0..290.0).contains(&net_mb), "{net_mb} MB");
-    assert!((225.0..275.0).contains(&rss_mb), "{rss_mb} MB");
+    let net = leaked.allocated_pages() as f64 - leaked.freed_pages() as f64;
+    let anonymous = leaked.rss_anon_pages.context("resident pages are not measured")? as f64;
+    println!(
+        "MATRIX leaked pages, share of the process's own book={:.1} %",
+        100.0 * net / resident
+    );
+    println!(
+        "MATRIX leaked resident pages, share of that book={:.1} %",
+        100.0 * anonymous / resident
+    );
+    assert!(resident > 30_000.0, "{resident} pages were leaked");
+    assert!((0.97..1.08).contains(&(net / resident)), "{net} pages of {resident}");
+    assert!(
+        (0.95..1.03).contains(&(anonymous / resident)),
+        "{anonymous} pages of {resident}"
+    );
     drop((leak.kill(), churn.kill()));
     thread::sleep(Duration::from_millis(500));
     probe.read();
