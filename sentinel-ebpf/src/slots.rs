@@ -97,7 +97,7 @@ fn find(id: u64) -> u32 {
         return SLOT_OTHER;
     }
     // SAFETY: the value is copied at once; user space removes entries only of cgroups that are gone.
-    if let Some(slot) = unsafe { CGROUP_SLOTS.get(&id) } {
+    if let Some(slot) = unsafe { CGROUP_SLOTS.get(id) } {
         let slot = *slot;
         remember(id, slot);
         return slot;
@@ -132,14 +132,14 @@ fn take(id: u64) -> u32 {
             return SLOT_OTHER;
         }
     };
-    if CGROUP_SLOTS.insert(&id, &free.slot, BPF_NOEXIST).is_err() {
+    if CGROUP_SLOTS.insert(id, free.slot, BPF_NOEXIST).is_err() {
         // Another CPU met the same cgroup first, or the table is busy. The slot goes back; if the queue is busy too,
         // user space finds a slot without owner and returns it.
-        if FREE_SLOTS.push(&free, 0).is_err() {
+        if FREE_SLOTS.push(free, 0).is_err() {
             lost(loss::SLOT_NOT_STORED);
         }
         // SAFETY: as in `find`.
-        return match unsafe { CGROUP_SLOTS.get(&id) } {
+        return match unsafe { CGROUP_SLOTS.get(id) } {
             Some(slot) => *slot,
             None => {
                 lost(loss::SLOT_NOT_STORED);

@@ -64,7 +64,7 @@ fn read(mm: *const u8, kind: u32, offset: u32) -> Option<i64> {
 fn identity(mm: *const u8) -> u32 {
     let low: u32;
     // SAFETY: copies one register. Written out, because the compiler would shift the pointer, which is not let be.
-    unsafe { core::arch::asm!("w0 = w1", out("w0") low, in("r1") mm, options(pure, nomem, nostack)) };
+    unsafe { core::arch::asm!("w0 = w1", out("w0") low, in("r1") mm as usize, options(pure, nomem, nostack)) };
     low
 }
 

@@ -63,14 +63,14 @@ fn connecting(ctx: &SockOpsContext) {
         add_atomic(&mut counters.connect_attempts, 1);
     }
     let destination = destination(ctx, slot);
-    match DESTINATIONS.get_ptr_mut(&destination) {
+    match DESTINATIONS.get_ptr_mut(destination) {
         // SAFETY: the pointer comes from the map.
         Some(seen) => add_atomic(unsafe { &mut (*seen).attempts }, 1),
         None => {
             if DESTINATIONS
                 .insert(
-                    &destination,
-                    &DestinationCounters {
+                    destination,
+                    DestinationCounters {
                         attempts: 1,
                         failures: 0,
                     },
@@ -121,7 +121,7 @@ fn closed(ctx: &SockOpsContext) {
         socket.slot,
         u32::from_be(ctx.remote_port())
     );
-    match DESTINATIONS.get_ptr_mut(&destination(ctx, socket.slot)) {
+    match DESTINATIONS.get_ptr_mut(destination(ctx, socket.slot)) {
         // SAFETY: the pointer comes from the map.
         Some(seen) => add_atomic(unsafe { &mut (*seen).failures }, 1),
         None => lost(loss::DESTINATION_NOT_STORED),
