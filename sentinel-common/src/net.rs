@@ -86,6 +86,31 @@ pub struct NetCounters {
     pub _pad: u64,
 }
 
+/// Hands the fields of [`NetCounters`] that are plain sums to a macro: `net_counters!(with)` becomes `with!(a, b, …)`,
+/// so that adding one up, or taking its difference, cannot be forgotten in one place.
+#[macro_export]
+macro_rules! net_counters {
+    ($with:ident) => {
+        $with!(
+            opened_turns_out,
+            opened_turns_in,
+            accepted_turns_in,
+            accepted_turns_out,
+            opened_first_turns,
+            accepted_first_turns,
+            connect_attempts,
+            connect_failures,
+            connects,
+            accepts,
+            retransmits,
+            resets_in,
+            resets_out,
+            udp_ingress_packets,
+            udp_egress_packets
+        )
+    };
+}
+
 /// What is kept with each socket.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

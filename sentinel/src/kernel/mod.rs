@@ -3,8 +3,11 @@
 //! Owns: the loaded object, its links and its maps. Comes in: options. Goes out: counters as the kernel keeps them.
 //! Never judges, never takes a difference, never names a cgroup. Dropping [`Kernel`] detaches everything.
 
+mod attach;
 mod btf;
+mod counters;
 mod error;
+mod layout;
 mod mapped;
 mod object;
 mod offsets;

@@ -2,7 +2,7 @@
 
 use nix::unistd::Uid;
 
-use super::{KernelError, object};
+use super::{KernelError, layout};
 
 /// Bits of `CapEff` in `/proc/self/status`: CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF; CAP_SYS_ADMIN stands in for the last
 /// two.
@@ -37,7 +37,7 @@ const fn enough(caps: u64) -> bool {
 /// # Errors
 /// When it does not, or the description cannot be read.
 pub fn type_information() -> Result<u64, KernelError> {
-    object::read_btf().map(|(_, bytes)| bytes)
+    layout::read_btf().map(|(_, bytes)| bytes)
 }
 
 /// CPUs online now; one when the kernel does not say.

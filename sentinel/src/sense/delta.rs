@@ -8,6 +8,7 @@ use sentinel_common::{
     loss::{LOSS_NAMES, LOSSES},
     mem::{MemCounters, RSS_ANON, RSS_FILE, RSS_SHMEM},
     net::{NetCounters, PATH_EXTERNAL, PATH_LOOPBACK, Traffic as TrafficCounters},
+    net_counters,
     sched::{RunQueueCounters, SchedCounters},
 };
 
@@ -60,23 +61,7 @@ pub fn net(now: &NetCounters, before: &NetCounters) -> Net {
             }
         };
     }
-    differences!(
-        opened_turns_out,
-        opened_turns_in,
-        accepted_turns_in,
-        accepted_turns_out,
-        opened_first_turns,
-        accepted_first_turns,
-        connect_attempts,
-        connect_failures,
-        connects,
-        accepts,
-        retransmits,
-        resets_in,
-        resets_out,
-        udp_ingress_packets,
-        udp_egress_packets
-    )
+    net_counters!(differences)
 }
 
 fn traffic(now: &TrafficCounters, before: &TrafficCounters) -> Traffic {
@@ -143,33 +128,18 @@ pub fn add_mem(sum: &mut Mem, part: &Mem) {
 /// Adds up scopes for the host.
 pub fn add_net(sum: &mut Net, part: &Net) {
     macro_rules! sums {
-        ($($($field:ident).+),+) => { $(sum.$($field).+ += part.$($field).+;)+ };
+        ($($field:ident),+) => { $(sum.$field += part.$field;)+ };
     }
-    sums!(
-        external.ingress_packets,
-        external.ingress_bytes,
-        external.egress_packets,
-        external.egress_bytes,
-        loopback.ingress_packets,
-        loopback.ingress_bytes,
-        loopback.egress_packets,
-        loopback.egress_bytes,
-        opened_turns_out,
-        opened_turns_in,
-        accepted_turns_in,
-        accepted_turns_out,
-        opened_first_turns,
-        accepted_first_turns,
-        connect_attempts,
-        connect_failures,
-        connects,
-        accepts,
-        retransmits,
-        resets_in,
-        resets_out,
-        udp_ingress_packets,
-        udp_egress_packets
-    );
+    net_counters!(sums);
+    add_traffic(&mut sum.external, &part.external);
+    add_traffic(&mut sum.loopback, &part.loopback);
+}
+
+fn add_traffic(sum: &mut Traffic, part: &Traffic) {
+    sum.ingress_packets += part.ingress_packets;
+    sum.ingress_bytes += part.ingress_bytes;
+    sum.egress_packets += part.egress_packets;
+    sum.egress_bytes += part.egress_bytes;
 }
 
 #[cfg(test)]

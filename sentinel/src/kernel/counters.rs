@@ -1,0 +1,144 @@
+//! Reads what the programs count. Sums over the banks of all CPUs; takes no difference.
+
+use std::collections::HashMap;
+
+use sentinel_common::{
+    event::Event,
+    histogram::WAIT_BUCKETS,
+    id::SlotOwner,
+    loss::LOSSES,
+    mem::MemCounters,
+    net::{Destination, DestinationCounters, NetCounters},
+    net_counters,
+    sched::{RunQueueCounters, SchedCounters},
+};
+
+use super::{Kernel, ProgramFacts, mapped::Mapped};
+
+impl Kernel {
+    /// Who a slot belongs to; `cgroup_id` 0 when it was never handed out.
+    #[must_use]
+    pub fn owner(&self, slot: u32) -> SlotOwner {
+        self.owners.get(slot).unwrap_or_default()
+    }
+
+    /// Scheduler counters of a slot, over all CPUs, modulo 2^64 (buckets: 2^32).
+    #[must_use]
+    pub fn sched(&self, slot: u32) -> SchedCounters {
+        let mut sum = SchedCounters::default();
+        for bank in self.banks(&self.sched, slot) {
+            sum.waits = sum.waits.wrapping_add(bank.waits);
+            sum.wait_ns = sum.wait_ns.wrapping_add(bank.wait_ns);
+            sum.wait_units_squared = sum.wait_units_squared.wrapping_add(bank.wait_units_squared);
+            sum.on_cpu_ns = sum.on_cpu_ns.wrapping_add(bank.on_cpu_ns);
+            sum.voluntary = sum.voluntary.wrapping_add(bank.voluntary);
+            sum.involuntary = sum.involuntary.wrapping_add(bank.involuntary);
+            for bucket in 0..WAIT_BUCKETS {
+                sum.buckets[bucket] = sum.buckets[bucket].wrapping_add(bank.buckets[bucket]);
+            }
+        }
+        sum
+    }
+
+    /// Page counters of a slot, over all CPUs.
+    #[must_use]
+    pub fn mem(&self, slot: u32) -> MemCounters {
+        let mut sum = MemCounters::default();
+        for bank in self.banks(&self.mem, slot) {
+            add_all(&mut sum.allocated, &bank.allocated);
+            add_all(&mut sum.freed, &bank.freed);
+            add_all(&mut sum.rss_pages, &bank.rss_pages);
+            sum.failed = sum.failed.wrapping_add(bank.failed);
+            sum.oom_kills = sum.oom_kills.wrapping_add(bank.oom_kills);
+        }
+        sum
+    }
+
+    /// Network counters of a slot, over all CPUs.
+    #[must_use]
+    pub fn net(&self, slot: u32) -> NetCounters {
+        let mut sum = NetCounters::default();
+        for bank in self.banks(&self.net, slot) {
+            for (sum, bank) in sum.traffic.iter_mut().zip(&bank.traffic) {
+                sum.ingress_packets = sum.ingress_packets.wrapping_add(bank.ingress_packets);
+                sum.ingress_bytes = sum.ingress_bytes.wrapping_add(bank.ingress_bytes);
+                sum.egress_packets = sum.egress_packets.wrapping_add(bank.egress_packets);
+                sum.egress_bytes = sum.egress_bytes.wrapping_add(bank.egress_bytes);
+            }
+            macro_rules! sums {
+                ($($field:ident),+) => { $(sum.$field = sum.$field.wrapping_add(bank.$field);)+ };
+            }
+            net_counters!(sums);
+        }
+        sum
+    }
+
+    /// Run-queue samples, over all CPUs.
+    #[must_use]
+    pub fn run_queue(&self) -> RunQueueCounters {
+        let mut sum = RunQueueCounters::default();
+        for bank in (0..self.cpus).filter_map(|cpu| self.run_queue.get(cpu)) {
+            sum.samples = sum.samples.wrapping_add(bank.samples);
+            sum.length = sum.length.wrapping_add(bank.length);
+            sum.length_squared = sum.length_squared.wrapping_add(bank.length_squared);
+        }
+        sum
+    }
+
+    /// Losses by kind, over all CPUs, since the start.
+    #[must_use]
+    pub fn losses(&self) -> [u64; LOSSES] {
+        let mut sum = [0u64; LOSSES];
+        for index in 0..self.cpus * LOSSES as u32 {
+            sum[index as usize % LOSSES] += self.loss.get(index).unwrap_or(0);
+        }
+        sum
+    }
+
+    fn banks<'a, T: aya::Pod + 'a>(&'a self, map: &'a Mapped<T>, slot: u32) -> impl Iterator<Item = T> + 'a {
+        (0..self.cpus).filter_map(move |cpu| map.get(cpu * self.slots + slot))
+    }
+
+    /// The next event, if there is one. Prints what the programs have to say on the way.
+    pub fn next_event(&mut self) -> Option<Event> {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        let item = self.events.next()?;
+        let bytes: &[u8] = &item;
+        let bytes: &[u8; size_of::<Event>()] = bytes.try_into().ok()?;
+        let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let value = u64::from(word(8)) | u64::from(word(12)) << 32;
+        Some(Event {
+            kind: word(0),
+            slot: word(4),
+            value,
+        })
+    }
+
+    /// Connection attempts by destination, of all slots.
+    #[must_use]
+    pub fn destinations(&self) -> HashMap<Destination, DestinationCounters> {
+        self.destinations.iter().filter_map(Result::ok).collect()
+    }
+
+    /// What the kernel says about each program that is loaded.
+    #[must_use]
+    pub fn programs(&self) -> Vec<ProgramFacts> {
+        let facts = |(name, program): (&str, &aya::programs::Program)| {
+            let info = program.info().ok()?;
+            Some(ProgramFacts {
+                name: name.to_owned(),
+                verified_instructions: info.verified_instruction_count(),
+                jited_bytes: info.size_jitted(),
+            })
+        };
+        self.ebpf.programs().filter_map(facts).collect()
+    }
+}
+
+fn add_all<const N: usize>(sum: &mut [u64; N], bank: &[u64; N]) {
+    for (sum, bank) in sum.iter_mut().zip(bank) {
+        *sum = sum.wrapping_add(*bank);
+    }
+}

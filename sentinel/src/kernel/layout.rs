@@ -1,0 +1,107 @@
+//! What the object must be told before it is loaded: this kernel's field offsets, and the sizes of the maps.
+
+use std::{io, path::PathBuf};
+
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
+use sentinel_common::{loss::LOSSES, names};
+
+use super::{Btf, KernelError, error::object, offsets};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENTINEL_BPF_OBJECT_PATH"));
+
+/// Where kernels publish their type information.
+const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+
+/// Offsets of the running kernel, or why a sensor has none.
+pub(super) struct Layout {
+    pub(super) task: Result<offsets::Task, KernelError>,
+    pub(super) run_queue: Result<offsets::RunQueue, KernelError>,
+    pub(super) rss: Result<offsets::Rss, KernelError>,
+    victim_is_task: u8,
+}
+
+impl Layout {
+    pub(super) fn of(btf: &Btf) -> Self {
+        let victim = btf.tracepoint("mark_victim").and_then(|args| args.first().copied());
+        Self {
+            task: offsets::task(btf),
+            run_queue: offsets::run_queue(btf),
+            rss: offsets::rss(btf),
+            victim_is_task: u8::from(victim.unwrap_or(false)),
+        }
+    }
+}
+
+pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Result<Ebpf, KernelError> {
+    let task = layout.task.as_ref().copied().unwrap_or_default();
+    let run_queue = layout.run_queue.as_ref().copied().unwrap_or_default();
+    let rss = layout.rss.as_ref().copied().unwrap_or_default();
+    let rss_by_helper = u8::from(rss.by_helper);
+    let has_delayed = u8::from(run_queue.delayed.is_some());
+    let (queued, runnable) = run_queue.delayed.unwrap_or_default();
+    let constants: [(&'static str, &u32); 17] = [
+        ("SLOTS", &slots),
+        ("TASK_PID", &task.pid),
+        ("TASK_RUN_DELAY", &task.run_delay),
+        ("TASK_EXEC", &task.exec),
+        ("TASK_NVCSW", &task.nvcsw),
+        ("TASK_CGROUPS", &task.cgroups),
+        ("CSS_SET_CGROUP", &task.css_set_cgroup),
+        ("CGROUP_KN", &task.cgroup_kn),
+        ("KERNFS_ID", &task.kernfs_id),
+        ("TASK_CFS_RQ", &run_queue.task_cfs_rq),
+        ("CFS_RQ_RQ", &run_queue.cfs_rq_rq),
+        ("RQ_NR_RUNNING", &run_queue.nr_running),
+        ("RQ_CPU", &run_queue.cpu),
+        ("MM_RSS_FILE", &rss.kinds[0]),
+        ("MM_RSS_ANON", &rss.kinds[1]),
+        ("MM_RSS_SWAP", &rss.kinds[2]),
+        ("MM_RSS_SHMEM", &rss.kinds[3]),
+    ];
+    // aya-log's own constant: 0 removes the code, 5 lets every level through.
+    let log_level = if debug { 5u8 } else { 0 };
+    let mut loader = EbpfLoader::new();
+    loader.verifier_log_level(VerifierLogLevel::default());
+    for (name, value) in constants {
+        loader.override_global(name, value, true);
+    }
+    loader
+        .override_global("AYA_LOG_LEVEL", &log_level, false)
+        .override_global("RSS_BY_HELPER", &rss_by_helper, true)
+        .override_global("RQ_HAS_DELAYED", &has_delayed, true)
+        .override_global("RQ_QUEUED", &queued, true)
+        .override_global("RQ_RUNNABLE", &runnable, true)
+        .override_global("VICTIM_IS_TASK", &layout.victim_is_task, true)
+        .map_max_entries(names::CPU_STATE, cpus)
+        .map_max_entries(names::RUN_QUEUE, cpus)
+        .map_max_entries(names::LOSS, cpus * LOSSES as u32)
+        .map_max_entries(names::FREE_SLOTS, slots)
+        .map_max_entries(names::CGROUP_SLOTS, slots)
+        .map_max_entries(names::SLOT_OWNERS, slots);
+    for name in [names::SCHED, names::MEM, names::NET] {
+        loader.map_max_entries(name, cpus * slots);
+    }
+    loader.load(OBJECT).map_err(|error| object(&error))
+}
+
+/// Reads the kernel's type information; how many bytes it has.
+pub(super) fn read_btf() -> Result<(Btf, u64), KernelError> {
+    let path = PathBuf::from(BTF_PATH);
+    let bytes = std::fs::read(&path).map_err(|source| KernelError::NoBtf {
+        path: path.clone(),
+        source,
+    })?;
+    let btf = Btf::parse(&bytes).map_err(|source| KernelError::BadBtf { path, source })?;
+    Ok((btf, bytes.len() as u64))
+}
+
+/// CPUs that may ever be online; one when the kernel does not say.
+pub(super) fn possible_cpus() -> u32 {
+    aya::util::nr_cpus().map_or_else(
+        |(path, error): (&str, io::Error)| {
+            tracing::warn!(path, %error, "the number of CPUs is not known: counting on one");
+            1
+        },
+        |cpus| u32::try_from(cpus).unwrap_or(u32::MAX),
+    )
+}
