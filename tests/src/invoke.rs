@@ -2,12 +2,15 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{
     lines::Lines,
@@ -160,5 +163,37 @@ pub(crate) fn command(through: &[OsString]) -> Result<Command> {
         }
     };
     command.env_remove("NO_COLOR");
+    Ok(command)
+}
+
+/// A file of this content in a folder of its own, which goes when the folder's guard does.
+///
+/// # Errors
+/// It cannot be written.
+pub fn file(name: &str, content: &[u8]) -> Result<(TempDir, PathBuf)> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join(name);
+    fs::write(&path, content)?;
+    Ok((dir, path))
+}
+
+/// A temporary path as an argument.
+#[must_use]
+pub fn text(path: &Path) -> &str {
+    path.to_str()
+        .unwrap_or_else(|| unreachable!("temporary paths are UTF-8"))
+}
+
+/// The agent as a user without any right, from a copy in `dir`: the build folder need not be readable for others.
+/// Arguments of the agent are to be added.
+///
+/// # Errors
+/// The copy cannot be made, or there is no `setpriv`.
+pub fn as_nobody(dir: &Path) -> Result<Command> {
+    let program = dir.join("sentinel");
+    fs::copy(paths::sentinel()?, &program)?;
+    let mut command = Command::new(paths::tool("setpriv", "util-linux")?);
+    let rights = "--reuid 65534 --regid 65534 --clear-groups --inh-caps=-all";
+    command.args(rights.split(' ')).arg(program);
     Ok(command)
 }

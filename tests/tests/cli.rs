@@ -2,12 +2,7 @@
 //!
 //! Needs root.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use sentinel::judge::verdict::{Level, Signal};
@@ -15,13 +10,12 @@ use sentinel_tests::{
     agent::Options,
     invoke::{
         code::{DONE, REACHED, USAGE},
-        invoke, refused,
+        file, invoke, refused, text,
     },
     scene::Scene,
     workload::Workload,
 };
 use serde_json::Value;
-use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(15);
 const COMMANDS: [&str; 8] = [
@@ -34,18 +28,6 @@ const COMMANDS: [&str; 8] = [
     "completions",
     "man",
 ];
-
-fn file(name: &str, content: &[u8]) -> Result<(TempDir, PathBuf)> {
-    let dir = tempfile::tempdir()?;
-    let path = dir.path().join(name);
-    fs::write(&path, content)?;
-    Ok((dir, path))
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str()
-        .unwrap_or_else(|| unreachable!("temporary paths are UTF-8"))
-}
 
 #[test]
 fn a_level_that_was_asked_to_fail_on_is_an_exit_code_of_its_own() -> Result<()> {

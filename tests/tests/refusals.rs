@@ -2,13 +2,7 @@
 //!
 //! Needs root, `setpriv` and `unshare`.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal as Kill;
@@ -16,30 +10,17 @@ use sentinel_tests::{
     agent::Options,
     bpf::Objects,
     invoke::{
-        Ended,
+        Ended, as_nobody,
         code::{CANNOT, DONE, FAILED, USAGE},
-        finish, invoke, refused,
+        file, finish, invoke, refused, text,
     },
     paths,
 };
-use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(15);
 
 fn with_config(toml: &str) -> Result<Ended> {
     Options::new()?.config(toml).start()?.ended(LIMIT)
-}
-
-fn file(name: &str, content: &[u8]) -> Result<(TempDir, PathBuf)> {
-    let dir = tempfile::tempdir()?;
-    let path = dir.path().join(name);
-    fs::write(&path, content)?;
-    Ok((dir, path))
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str()
-        .unwrap_or_else(|| unreachable!("temporary paths are UTF-8"))
 }
 
 #[test]
@@ -113,19 +94,8 @@ fn without_root_the_agent_says_what_it_needs() -> Result<()> {
     // The build directory need not be readable for others.
     let dir = tempfile::tempdir()?;
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777))?;
-    let program = dir.path().join("sentinel");
-    fs::copy(paths::sentinel()?, &program)?;
-    let mut command = Command::new(paths::tool("setpriv", "util-linux")?);
-    command.args([
-        "--reuid",
-        "65534",
-        "--regid",
-        "65534",
-        "--clear-groups",
-        "--inh-caps=-all",
-    ]);
+    let mut command = as_nobody(dir.path())?;
     command
-        .arg(&program)
         .args(["run", "--duration", "2s", "--lock"])
         .arg(dir.path().join("lock"));
     refused(&finish(&mut command, LIMIT)?, CANNOT, &["root"])

@@ -2,25 +2,19 @@
 //!
 //! Recording needs root.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use sentinel::judge::verdict::{Level, Signal};
 use sentinel_tests::{
     agent::Options,
-    invoke::{Ended, finish, invoke},
-    paths,
+    invoke::{Ended, as_nobody, finish, invoke, text},
     scene::Scene,
     workload::Workload,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(3);
-
-fn text(path: &Path) -> &str {
-    path.to_str()
-        .unwrap_or_else(|| unreachable!("temporary paths are UTF-8"))
-}
 
 fn replay(file: &Path) -> Result<Ended> {
     let ended = invoke(&["replay", text(file), "--output", "json"], LIMIT)?;
@@ -82,18 +76,8 @@ fn two_replays_are_the_same_byte_for_byte_and_need_no_root() -> Result<()> {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
     // A quiet recording has no change to tell of: every reading is judged aloud.
     let first = invoke(&[&["replay", text(&file)], &EVERYTHING[..]].concat(), LIMIT)?;
-    let program = dir.path().join("sentinel");
-    fs::copy(paths::sentinel()?, &program)?;
-    let mut command = Command::new(paths::tool("setpriv", "util-linux")?);
-    command.args([
-        "--reuid",
-        "65534",
-        "--regid",
-        "65534",
-        "--clear-groups",
-        "--inh-caps=-all",
-    ]);
-    let second = finish(command.arg(program).arg("replay").arg(&file).args(EVERYTHING), LIMIT)?;
+    let mut command = as_nobody(dir.path())?;
+    let second = finish(command.arg("replay").arg(&file).args(EVERYTHING), LIMIT)?;
     ensure!(second.code == Some(0), "{}: {:?}", second.ending, second.stderr);
     ensure!(first.stdout == second.stdout && !first.stdout.is_empty());
     Ok(())
