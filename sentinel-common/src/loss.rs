@@ -55,3 +55,11 @@ pub const LOSS_NAMES: [&str; LOSSES] = [
     "destination_not_stored",
     "event_dropped",
 ];
+
+/// Kinds after which the count is there all the same, only less exactly or with less detail.
+pub const LESS_EXACT: [&str; 4] = [
+    LOSS_NAMES[WAIT_FALLBACK],
+    LOSS_NAMES[RSS_FIRST_SEEN],
+    LOSS_NAMES[UNPARSED_PACKET],
+    LOSS_NAMES[ROLE_INFERRED],
+];

@@ -18,8 +18,9 @@ pub const DIRECTION_OUT: u8 = 2;
 
 /// Flag: a connection attempt is under way.
 pub const PENDING_ATTEMPT: u8 = 1;
-/// Flag: the socket was accepted and its slot was not known then; its first packet counts the accept.
-pub const PENDING_ACCEPT: u8 = 2;
+/// Flag: its attempt or accept is not counted yet. The first packet tells the socket's cgroup, and counts it: at
+/// `connect` only the cgroup of the task on the CPU is known, which may be a moment old, and at accept not even that.
+pub const UNCOUNTED: u8 = 2;
 /// Flag: no attempt or accept was counted for this socket (UDP, or older than the agent), so its first turn is work
 /// of its own.
 pub const NO_CONNECTION_COUNTED: u8 = 4;
@@ -123,7 +124,7 @@ pub struct SocketState {
     pub role: u8,
     /// [`DIRECTION_NONE`], [`DIRECTION_IN`] or [`DIRECTION_OUT`].
     pub direction: u8,
-    /// Bits: [`PENDING_ATTEMPT`], [`PENDING_ACCEPT`], [`NO_CONNECTION_COUNTED`].
+    /// Bits: [`PENDING_ATTEMPT`], [`UNCOUNTED`], [`NO_CONNECTION_COUNTED`].
     pub flags: u8,
     /// Padding.
     pub _pad: u8,

@@ -43,7 +43,7 @@ pub(crate) static NET: Array<NetCounters> = Array::with_max_entries(1, BPF_F_MMA
 /// By socket; goes with the socket. Writers: `ingress`, `egress`, `sock_ops`.
 #[btf_map]
 pub(crate) static SOCKETS: SkStorage<SocketState> = SkStorage::new();
-/// By destination; those not used longest make room. Writer: `sock_ops`.
+/// By destination; those not used longest make room. Writers: `egress`, `sock_ops`.
 #[map]
 pub(crate) static DESTINATIONS: LruHashMap<Destination, DestinationCounters> =
     LruHashMap::with_max_entries(DESTINATIONS_ENTRIES, 0);

@@ -80,15 +80,6 @@ pub(crate) fn owned_by(slot: u32, id: u64) -> bool {
         .is_some_and(|owner| unsafe { (*owner).cgroup_id } == id)
 }
 
-/// Id of the cgroup a slot belongs to; 0 when it belongs to none.
-#[inline(always)]
-pub(crate) fn owner(slot: u32) -> u64 {
-    // SAFETY: the pointer comes from the map.
-    SLOT_OWNERS
-        .get_ptr(slot)
-        .map_or(0, |owner| unsafe { (*owner).cgroup_id })
-}
-
 /// Looks a slot up behind the cache, or takes a free one.
 #[inline(never)]
 fn find(id: u64) -> u32 {
@@ -134,7 +125,7 @@ fn take(id: u64) -> u32 {
     };
     if CGROUP_SLOTS.insert(id, free.slot, BPF_NOEXIST).is_err() {
         // Another CPU met the same cgroup first, or the table is busy. The slot goes back; if the queue is busy too,
-        // user space finds a slot without owner and returns it.
+        // it is lost until the agent starts again, and counted.
         if FREE_SLOTS.push(free, 0).is_err() {
             lost(loss::SLOT_NOT_STORED);
         }

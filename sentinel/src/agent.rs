@@ -4,7 +4,7 @@
 //! judges or prints by itself.
 #![forbid(unsafe_code)]
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -17,7 +17,7 @@ use crate::{
         record::Recorder,
         sample::{Origin, Sample},
     },
-    show::{SinkError, Sinks, Snapshot, Unavailable},
+    show::{SinkError, Sinks, Snapshot, Unavailable, add_losses},
     time::Now,
 };
 
@@ -76,6 +76,7 @@ pub struct Agent<S> {
     actor: Actor,
     verdicts: Vec<crate::judge::Verdict>,
     ended: Ended,
+    losses: BTreeMap<String, u64>,
     read_at: Option<Instant>,
 }
 
@@ -98,6 +99,7 @@ impl<S: Source> Agent<S> {
             actor: Actor::new(&parts.config),
             verdicts: Vec::new(),
             ended: Ended::default(),
+            losses: BTreeMap::new(),
             read_at: None,
             parts,
         }
@@ -148,6 +150,7 @@ impl<S: Source> Agent<S> {
         if let Some(recorder) = &mut self.parts.recorder {
             recorder.record(&sample)?;
         }
+        add_losses(&mut self.losses, &sample);
         let outcomes = self.actor.outcomes();
         self.judge.observe(&sample, &mut self.verdicts);
         let mut verdicts = Vec::with_capacity(self.verdicts.len());
@@ -186,6 +189,7 @@ impl<S: Source> Agent<S> {
             outcomes: outcomes.into_iter().map(Arc::new).collect(),
             states,
             unavailable: Arc::clone(&self.parts.unavailable),
+            losses: self.losses.clone(),
             ticks: self.ended.ticks,
             late_ticks: self.ended.late_ticks,
         }

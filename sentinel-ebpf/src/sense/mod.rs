@@ -1,6 +1,7 @@
 //! Programs that count. They attach everywhere, read only, and change nothing.
 
 mod cgroups;
+mod destination;
 mod mem;
 mod net;
 mod packet;

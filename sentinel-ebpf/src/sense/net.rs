@@ -3,6 +3,8 @@
 //! `ingress` runs in the network's own interrupt context and cannot interrupt itself on one CPU; `egress` runs in
 //! process context too, where an interrupt may send in between, so it adds atomically.
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock},
     helpers::{bpf_sk_fullsock, bpf_skb_cgroup_id, generated::bpf_sk_storage_get},
@@ -13,12 +15,15 @@ use sentinel_common::{
     id::SLOT_OTHER,
     loss,
     net::{
-        DIRECTION_IN, DIRECTION_OUT, NO_CONNECTION_COUNTED, NetCounters, PATH_EXTERNAL, PATH_LOOPBACK, PENDING_ACCEPT,
-        ROLE_ACCEPTED, ROLE_OPENED, ROLE_UNKNOWN, SocketState,
+        DIRECTION_IN, DIRECTION_OUT, NO_CONNECTION_COUNTED, NetCounters, PATH_EXTERNAL, PATH_LOOPBACK, ROLE_ACCEPTED,
+        ROLE_OPENED, ROLE_UNKNOWN, SocketState, UNCOUNTED,
     },
 };
 
-use super::packet::{self, Packet, TCP, UDP};
+use super::{
+    destination,
+    packet::{self, Packet, TCP, UDP},
+};
 use crate::{
     count::{add, add_atomic, banked, cpu, lost},
     maps::{NET, SOCKETS},
@@ -158,9 +163,8 @@ fn count_socket<const IN: bool>(
         socket.egress_packets = socket.egress_packets.wrapping_add(segments);
         add(&mut socket.egress_bytes, length);
     }
-    if socket.flags & PENDING_ACCEPT != 0 {
-        socket.flags &= !PENDING_ACCEPT;
-        add_atomic(&mut counters.accepts, 1);
+    if socket.flags & UNCOUNTED != 0 {
+        count_connection(socket, full, counters);
     }
     if !packet.data {
         return;
@@ -172,6 +176,34 @@ fn count_socket<const IN: bool>(
     if socket.turn(if IN { DIRECTION_IN } else { DIRECTION_OUT }) {
         count_turn::<IN>(socket, counters);
     }
+}
+
+/// Counts the attempt or the accept that the socket began with.
+#[inline(always)]
+fn count_connection(socket: &mut SocketState, full: *mut bpf_sock, counters: &mut NetCounters) {
+    socket.flags &= !UNCOUNTED;
+    if socket.role == ROLE_ACCEPTED {
+        add_atomic(&mut counters.accepts, 1);
+        return;
+    }
+    add_atomic(&mut counters.connect_attempts, 1);
+    // SAFETY: `full` is a full socket; the verifier checks each field. Each word is read by itself at its fixed place,
+    // which `volatile` keeps the compiler from changing. The port is in network order.
+    let (family, words, port) = unsafe {
+        let family = (*full).family;
+        let words = if family == destination::AF_INET {
+            [read_volatile(&raw const (*full).dst_ip4), 0, 0, 0]
+        } else {
+            [
+                read_volatile(&raw const (*full).dst_ip6[0]),
+                read_volatile(&raw const (*full).dst_ip6[1]),
+                read_volatile(&raw const (*full).dst_ip6[2]),
+                read_volatile(&raw const (*full).dst_ip6[3]),
+            ]
+        };
+        (family, words, u16::from_be((*full).dst_port))
+    };
+    destination::attempted(&destination::of(socket.slot, family, words, port));
 }
 
 /// Role of a socket that neither connected nor was accepted under our eyes: a UDP socket by who spoke first, an older

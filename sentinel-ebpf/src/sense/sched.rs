@@ -6,6 +6,7 @@
 //! scheduler brings up to date before this tracepoint. Task 0 is idle, shared by all CPUs, and never counted.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
 use sentinel_common::{
     histogram::wait_bucket,
     loss,
@@ -43,6 +44,10 @@ fn leave(ctx: &BtfTracePointContext, cpu: u32, state: &CpuState) {
     }
     if state.pid != pid {
         lost(loss::SWITCH_UNSEEN);
+        debug!(
+            ctx,
+            "thread {} leaves a CPU that thread {} came to last", pid, state.pid
+        );
         return;
     }
     // SAFETY: as above.

@@ -15,20 +15,15 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use sentinel_common::{
     loss,
-    net::{
-        Destination, DestinationCounters, NetCounters, PENDING_ACCEPT, PENDING_ATTEMPT, ROLE_ACCEPTED, ROLE_OPENED,
-        SocketState,
-    },
+    net::{Destination, NetCounters, PENDING_ATTEMPT, ROLE_ACCEPTED, ROLE_OPENED, SocketState, UNCOUNTED},
 };
 
-use super::net::{counters, state};
-use crate::{
-    count::{add_atomic, cpu, lost},
-    maps::{CPU_STATE, DESTINATIONS},
-    slots,
+use super::{
+    destination,
+    net::{counters, state},
 };
+use crate::count::{add_atomic, lost};
 
-const AF_INET: u32 = 2;
 const CONTINUE: u32 = 1;
 
 /// Something happened to a TCP socket. Effect: none but the reports asked for.
@@ -45,43 +40,16 @@ pub fn sock_ops(ctx: SockOpsContext) -> u32 {
     CONTINUE
 }
 
-/// `connect` was called: in the context of the task that calls it, so its cgroup is the one on this CPU.
+/// `connect` was called. Its first packet, which follows at once, counts it for the socket's cgroup.
 #[inline(always)]
 fn connecting(ctx: &SockOpsContext) {
     let Some(socket) = socket(ctx) else { return };
-    // SAFETY: the pointer comes from the map; only this CPU writes it.
-    let slot = CPU_STATE.get_ptr(cpu()).map_or(0, |state| unsafe { (*state).slot });
     *socket = SocketState {
-        cgroup_id: slots::owner(slot),
-        slot,
         role: ROLE_OPENED,
-        flags: PENDING_ATTEMPT,
+        flags: PENDING_ATTEMPT | UNCOUNTED,
         ..SocketState::default()
     };
     ask_for_reports(ctx);
-    if let Some(counters) = counters(slot) {
-        add_atomic(&mut counters.connect_attempts, 1);
-    }
-    let destination = destination(ctx, slot);
-    match DESTINATIONS.get_ptr_mut(destination) {
-        // SAFETY: the pointer comes from the map.
-        Some(seen) => add_atomic(unsafe { &mut (*seen).attempts }, 1),
-        None => {
-            if DESTINATIONS
-                .insert(
-                    destination,
-                    DestinationCounters {
-                        attempts: 1,
-                        failures: 0,
-                    },
-                    0,
-                )
-                .is_err()
-            {
-                lost(loss::DESTINATION_NOT_STORED);
-            }
-        }
-    }
 }
 
 /// An attempt was answered.
@@ -94,13 +62,13 @@ fn connected(ctx: &SockOpsContext) {
     }
 }
 
-/// A connection was accepted, in an interrupt: its first packet tells its cgroup and counts it.
+/// A connection was accepted. Its first packet counts it for the socket's cgroup.
 #[inline(always)]
 fn accepted(ctx: &SockOpsContext) {
     let Some(socket) = socket(ctx) else { return };
     *socket = SocketState {
         role: ROLE_ACCEPTED,
-        flags: PENDING_ACCEPT,
+        flags: UNCOUNTED,
         ..SocketState::default()
     };
     ask_for_reports(ctx);
@@ -113,7 +81,11 @@ fn closed(ctx: &SockOpsContext) {
     if socket.flags & PENDING_ATTEMPT == 0 {
         return;
     }
-    socket.flags &= !PENDING_ATTEMPT;
+    if socket.flags & UNCOUNTED != 0 {
+        // It ended before it sent anything: nothing told its cgroup, and both counts go to `other`.
+        add_atomic(&mut counters.connect_attempts, 1);
+    }
+    socket.flags &= !(PENDING_ATTEMPT | UNCOUNTED);
     add_atomic(&mut counters.connect_failures, 1);
     debug!(
         ctx,
@@ -121,11 +93,7 @@ fn closed(ctx: &SockOpsContext) {
         socket.slot,
         u32::from_be(ctx.remote_port())
     );
-    match DESTINATIONS.get_ptr_mut(destination(ctx, socket.slot)) {
-        // SAFETY: the pointer comes from the map.
-        Some(seen) => add_atomic(unsafe { &mut (*seen).failures }, 1),
-        None => lost(loss::DESTINATION_NOT_STORED),
-    }
+    destination::failed(&of_context(ctx, socket.slot));
 }
 
 /// Segments were sent again; the third argument is the error of sending, 0 when they went out.
@@ -170,32 +138,22 @@ fn known(ctx: &SockOpsContext) -> Option<(&'static mut SocketState, &'static mut
 }
 
 #[inline(always)]
-fn destination(ctx: &SockOpsContext, slot: u32) -> Destination {
-    let ipv4 = ctx.family() == AF_INET;
-    let mut destination = Destination {
-        slot,
-        // The port is in the upper half, in network order.
-        port: u32::from_be(ctx.remote_port()) as u16,
-        version: if ipv4 { 4 } else { 6 },
-        ..Destination::default()
-    };
+fn of_context(ctx: &SockOpsContext, slot: u32) -> Destination {
     // SAFETY: `ops` is this program's context. Each word is read by itself at its fixed place: the verifier takes no
     // computed one, and without `volatile` the compiler would compute it.
-    unsafe {
+    let words = unsafe {
         let ops = ctx.ops;
-        if ipv4 {
-            set_word(&mut destination, 0, read_volatile(&raw const (*ops).remote_ip4));
+        if ctx.family() == destination::AF_INET {
+            [read_volatile(&raw const (*ops).remote_ip4), 0, 0, 0]
         } else {
-            set_word(&mut destination, 0, read_volatile(&raw const (*ops).remote_ip6[0]));
-            set_word(&mut destination, 1, read_volatile(&raw const (*ops).remote_ip6[1]));
-            set_word(&mut destination, 2, read_volatile(&raw const (*ops).remote_ip6[2]));
-            set_word(&mut destination, 3, read_volatile(&raw const (*ops).remote_ip6[3]));
+            [
+                read_volatile(&raw const (*ops).remote_ip6[0]),
+                read_volatile(&raw const (*ops).remote_ip6[1]),
+                read_volatile(&raw const (*ops).remote_ip6[2]),
+                read_volatile(&raw const (*ops).remote_ip6[3]),
+            ]
         }
-    }
-    destination
-}
-
-#[inline(always)]
-fn set_word(destination: &mut Destination, index: usize, word: u32) {
-    destination.address[index * 4..index * 4 + 4].copy_from_slice(&word.to_ne_bytes());
+    };
+    // The port is in the upper half, in network order.
+    destination::of(slot, ctx.family(), words, u32::from_be(ctx.remote_port()) as u16)
 }

@@ -1,6 +1,6 @@
 //! `sentinel replay`: judges a recording like the live host, without privileges.
 
-use std::{fs::File, io::BufReader, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs::File, io::BufReader, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -15,7 +15,9 @@ use crate::{
     config::Config,
     judge::{Judge, JudgeConfig, verdict::Level},
     sense::{replay::Replay, sample::Sample},
-    show::{SinkError, Sinks, Snapshot, json::JsonLines, screen::Screen, terminal::Terminal, view::Opening},
+    show::{
+        SinkError, Sinks, Snapshot, add_losses, json::JsonLines, screen::Screen, terminal::Terminal, view::Opening,
+    },
 };
 
 /// How long standard output may take to get through what waits: a replay is faster than most readers.
@@ -71,7 +73,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     }
     let fail_on = options.printing.fail_on.map(Level::from);
     let (mut reached, mut ticks, mut verdicts) = (false, 0, Vec::new());
-    let mut ended = Ok(());
+    let (mut ended, mut losses) = (Ok(()), BTreeMap::new());
     for sample in replay {
         let sample = match sample {
             Ok(sample) => sample,
@@ -80,6 +82,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
                 break;
             }
         };
+        add_losses(&mut losses, &sample);
         judge.observe(&sample, &mut verdicts);
         ticks += u64::from(is_tick(&sample));
         // Plans are shown, never carried out.
@@ -95,6 +98,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
             states: judge.states().collect(),
             sample: Arc::new(sample),
             ticks,
+            losses: losses.clone(),
             ..Snapshot::default()
         };
         if matches!(sinks.publish(&snapshot), Err(SinkError::Closed { .. })) {

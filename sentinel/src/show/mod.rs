@@ -21,7 +21,7 @@ pub mod words;
 
 pub use sinks::Sinks;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     act::Outcome,
@@ -47,10 +47,22 @@ pub struct Snapshot {
     pub states: Vec<State>,
     /// Sensors that do not run, with the reason.
     pub unavailable: Arc<Vec<Unavailable>>,
+    /// What was lost or missed since the start, by kind, over all readings.
+    pub losses: BTreeMap<String, u64>,
     /// Ticks since the start.
     pub ticks: u64,
     /// Ticks that began later than half an interval after their time, since the start.
     pub late_ticks: u64,
+}
+
+/// Adds a sample's losses to those of a run.
+pub fn add_losses(sum: &mut BTreeMap<String, u64>, sample: &Sample) {
+    for loss in &sample.losses {
+        match sum.get_mut(&loss.kind) {
+            Some(count) => *count += loss.count,
+            None => drop(sum.insert(loss.kind.clone(), loss.count)),
+        }
+    }
 }
 
 /// A sensor that does not run here.

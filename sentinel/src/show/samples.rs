@@ -175,6 +175,7 @@ pub(super) fn snapshot(path: &str) -> Snapshot {
             cause: Cause::RetryStorm,
             value: Some(3.1),
         }],
+        losses: BTreeMap::from([("switch_unseen".to_owned(), 2)]),
         ticks: 1,
         ..Snapshot::default()
     }

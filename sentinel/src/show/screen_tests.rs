@@ -43,6 +43,7 @@ fn without_a_terminal_there_is_no_cursor_to_move() {
     let records = encode::records(&snapshot).unwrap();
     for tick in 1..=3 {
         snapshot.ticks = tick;
+        snapshot.losses.insert("switch_unseen".to_owned(), 2 * tick);
         terminal.publish(&snapshot, &records).unwrap();
     }
     terminal.finish(PATIENCE);

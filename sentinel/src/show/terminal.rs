@@ -52,12 +52,7 @@ impl Terminal {
                 self.totals.actions_failed += 1;
             }
         }
-        for loss in &snapshot.sample.losses {
-            match self.totals.losses.get_mut(&loss.kind) {
-                Some(count) => *count += loss.count,
-                None => drop(self.totals.losses.insert(loss.kind.clone(), loss.count)),
-            }
-        }
+        self.totals.losses.clone_from(&snapshot.losses);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anstyle::{AnsiColor, Style as Paint};
+use sentinel_common::loss::LESS_EXACT;
 
 use super::{Unavailable, escape, words};
 use crate::{
@@ -182,19 +183,20 @@ pub fn closing(totals: &Totals, style: &Style) -> String {
             totals.actions_well, totals.actions_failed
         ));
     }
-    let losses: Vec<String> = totals
+    let (inexact, lost): (Vec<_>, Vec<_>) = totals
         .losses
         .iter()
-        .map(|(kind, count)| format!("{} {count}", escape::line(kind)))
-        .collect();
-    text.push_str(&format!(
-        "\nlost: {}\n",
-        if losses.is_empty() {
-            "nothing".to_owned()
-        } else {
-            losses.join(", ")
-        }
-    ));
+        .partition(|(kind, _)| LESS_EXACT.contains(&kind.as_str()));
+    let kinds = |losses: Vec<(&String, &u64)>| -> Vec<String> {
+        losses
+            .into_iter()
+            .map(|(kind, count)| format!("{} {count}", escape::line(kind)))
+            .collect()
+    };
+    text.push_str(&format!("\nlost: {}\n", listed(&kinds(lost), "nothing")));
+    if !inexact.is_empty() {
+        text.push_str(&format!("less exact: {}\n", kinds(inexact).join(", ")));
+    }
     text
 }
 
