@@ -15,6 +15,7 @@ pub mod journald;
 pub mod lines;
 pub mod netns;
 pub mod paths;
+pub mod probe;
 pub mod process;
 pub mod scene;
 pub mod shop;

@@ -1,127 +1,26 @@
 //! Contract: the sensors tell the truth, by the kernel's own books.
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use sentinel::{
-    kernel::{Kernel, Options},
-    sense::{
-        Source as _,
-        cgroups::WALK_GAP_NS,
-        delta,
-        live::Live,
-        mount,
-        sample::{Mem, Net, RunQueue, Sched},
-    },
-    time::Now,
-};
 use sentinel_tests::{
     books::{Interface, Pages, Stack, Tasks},
     cgroup::Family,
     netns::Netns,
+    probe::{Probe, close},
     workload::{Workload, exchange::Done, port::Closed},
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
-/// What the issue grants: two parts in a hundred.
-const TOLERANCE: f64 = 0.02;
-
-/// Everything counted since the probe was made, by scope.
-#[derive(Default)]
-struct Counted {
-    sched: Sched,
-    mem: Mem,
-    net: Net,
-}
-
-struct Probe {
-    live: Live,
-    scopes: BTreeMap<String, Counted>,
-    host: Counted,
-    run_queue: RunQueue,
-    losses: BTreeMap<String, u64>,
-}
-
-impl Probe {
-    fn new(max_cgroups: u32) -> Result<Self> {
-        let root = mount::find()?;
-        let options = Options {
-            max_cgroups,
-            sched: true,
-            mem: true,
-            net: true,
-            cgroup_root: Some(root.clone()),
-            debug: false,
-        };
-        let mut live = Live::new(Kernel::open(&options)?, root);
-        live.read(Now::read(), true);
-        let (scopes, losses) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self {
-            live,
-            scopes,
-            host: Counted::default(),
-            run_queue: RunQueue::default(),
-            losses,
-        })
-    }
-
-    fn read(&mut self) {
-        // New cgroups are looked up at most ten times a second.
-        thread::sleep(Duration::from_nanos(WALK_GAP_NS));
-        self.read_now();
-    }
-
-    fn read_now(&mut self) {
-        let sample = self.live.read(Now::read(), true);
-        for part in &sample.scopes {
-            let counted = self.scopes.entry(part.scope.path.clone()).or_default();
-            for counted in [counted, &mut self.host] {
-                part.sched
-                    .iter()
-                    .for_each(|delta| delta::add_sched(&mut counted.sched, delta));
-                part.mem
-                    .iter()
-                    .for_each(|delta| delta::add_mem(&mut counted.mem, delta));
-                part.net
-                    .iter()
-                    .for_each(|delta| delta::add_net(&mut counted.net, delta));
-            }
-        }
-        if let Some(run_queue) = sample.host.run_queue {
-            self.run_queue.samples += run_queue.samples;
-            self.run_queue.length += run_queue.length;
-        }
-        for loss in sample.losses {
-            *self.losses.entry(loss.kind).or_default() += loss.count;
-        }
-    }
-
-    fn of(&self, scope: &str) -> Result<&Counted> {
-        self.scopes
-            .get(scope)
-            .with_context(|| format!("{scope} is not among {:?}", self.scopes.keys()))
-    }
-}
 
 /// Anonymous pages of a process, by its own book.
 fn resident_pages(pid: u32) -> Result<f64> {
     let status = procfs::process::Process::new(pid.cast_signed())?.status()?;
     Ok(status.rssanon.context("no RssAnon")? as f64 / 4.0)
-}
-
-fn close(what: &str, counted: u64, book: u64) {
-    let apart = (counted as f64 - book as f64).abs() / (book as f64).max(1.0);
-    println!("MATRIX {what}={:.3} %", apart * 100.0);
-    println!("{what}: counted {counted}, books {book}");
-    assert!(
-        apart <= TOLERANCE,
-        "{what}: counted {counted}, the kernel's books say {book}"
-    );
 }
 
 #[test]
