@@ -122,7 +122,7 @@ impl Kernel {
         self.destinations.iter().filter_map(Result::ok).collect()
     }
 
-    /// What the kernel says about each program that is loaded.
+    /// What the kernel says about each program that is loaded, by name.
     #[must_use]
     pub fn programs(&self) -> Vec<ProgramFacts> {
         let facts = |(name, program): (&str, &aya::programs::Program)| {
@@ -133,7 +133,9 @@ impl Kernel {
                 jited_bytes: info.size_jitted(),
             })
         };
-        self.ebpf.programs().filter_map(facts).collect()
+        let mut programs: Vec<_> = self.ebpf.programs().filter_map(facts).collect();
+        programs.sort_by(|a, b| a.name.cmp(&b.name));
+        programs
     }
 }
 
