@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use sentinel::{sense::Source as _, time::Now};
 use sentinel_tests::{
     books::{Interface, Pages, Stack, Tasks},
     cgroup::Family,
@@ -224,19 +225,28 @@ fn roles_attempts_failures_and_turns_are_exactly_those_of_a_scripted_exchange() 
 #[test]
 fn the_worst_destination_is_the_one_that_refuses() -> Result<()> {
     let family = Family::new()?;
-    let opens = family.cgroup("opens")?;
+    let load = family.cgroup("load")?;
+    let dead = Closed::take(IpAddr::from(Ipv4Addr::LOCALHOST))?;
+    let to = dead.address();
     let mut probe = Probe::new(64)?;
-    let client = Workload::start(
-        &opens,
-        &["exchange", "--connections", "3", "--failures", "9", "--seconds", "3"],
+    // Both refuse, one more often.
+    let _client = Workload::start(
+        &load,
+        &["http-client", "--to", &to.to_string(), "--rps", "200", "--seconds", "5"],
     )?;
-    client.event("idle", LIMIT)?;
-    probe.read();
-    let worst = probe.live.worst_destinations(opens.id()?, 5);
-    assert_eq!(worst.len(), 2, "{worst:?}");
-    assert_eq!((worst[0].failures, worst[0].attempts), (9, 9));
-    assert_eq!((worst[1].failures, worst[1].attempts), (0, 3));
-    assert_eq!(worst[0].address, IpAddr::from(Ipv4Addr::LOCALHOST));
+    let _other = Workload::start(
+        &load,
+        &["exchange", "--connections", "3", "--failures", "9", "--seconds", "5"],
+    )?;
+    thread::sleep(Duration::from_secs(2));
+    let sample = probe.live.read(Now::read(), true);
+    let part = sample.scopes.iter().find(|part| part.scope.path == load.scope());
+    let worst = part.and_then(|part| part.worst_destination).context("no destination")?;
+    ensure!(
+        SocketAddr::new(worst.address, worst.port) == to,
+        "{worst:?} is not {to}"
+    );
+    ensure!(worst.failures > 100 && worst.failures <= worst.attempts, "{worst:?}");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::{
     threshold::Hold,
     verdict::{Baseline, Cause, Forecast, Level, Phase},
 };
+use crate::sense::sample::Destination;
 
 /// One second in nanoseconds.
 pub(super) const SECOND_NS: u64 = 1_000_000_000;
@@ -64,6 +65,8 @@ pub(super) struct Evidence {
     pub(super) forecast: Option<Forecast>,
     /// Phase.
     pub(super) phase: Option<Phase>,
+    /// Where connection attempts fail most.
+    pub(super) worst_destination: Option<Destination>,
     /// Named numbers.
     pub(super) features: BTreeMap<String, f64>,
     /// Window, milliseconds.

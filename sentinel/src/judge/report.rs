@@ -1,6 +1,6 @@
 //! Writes a verdict: its id, its evidence, and one sentence for a reader.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
@@ -206,18 +206,23 @@ fn amplification(name: &str, cause: Cause, evidence: &Evidence) -> String {
     let usual = evidence
         .baseline
         .map_or_else(String::new, |baseline| format!(" (baseline {:.2})", baseline.mean));
+    let worst = evidence.worst_destination.map_or_else(String::new, |worst| {
+        format!(", most often at {}", SocketAddr::new(worst.address, worst.port))
+    });
     match (cause, evidence.value) {
         (Cause::Flood, _) => {
             let packets = feature(evidence, "packets_out_per_s");
             format!("{name} sends {packets:.0} packets per second and receives next to none")
         }
         (Cause::RetryStorm, Some(alpha)) => {
-            format!("{name} sends {alpha:.1} requests for each one it receives{usual}, and they fail")
+            format!("{name} sends {alpha:.1} requests for each one it receives{usual}, and they fail{worst}")
         }
         (Cause::RetryStorm, None) => {
             let failures = feature(evidence, "connect_failures_per_s");
             let share = 100.0 * feature(evidence, "failing_share");
-            format!("{name} keeps connecting in vain: {failures:.0} attempts per second fail, {share:.0} % of all")
+            format!(
+                "{name} keeps connecting in vain: {failures:.0} attempts per second fail, {share:.0} % of all{worst}"
+            )
         }
         (_, alpha) => {
             let alpha = alpha.unwrap_or(0.0);

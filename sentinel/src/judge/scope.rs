@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     config::{AmplificationConfig, FeverConfig, JitterConfig},
-    sense::sample::{Elapsed, Mem, Net, Sched, Scope, ScopeKind, ScopeSample},
+    sense::sample::{Destination, Elapsed, Mem, Net, Sched, Scope, ScopeKind, ScopeSample},
     time::Now,
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Input<'a> {
     pub(super) net: Option<&'a Net>,
     pub(super) limits: Limits,
     pub(super) throttled_ns: Option<u64>,
+    pub(super) worst_destination: Option<Destination>,
 }
 
 impl<'a> Input<'a> {
@@ -38,6 +39,7 @@ impl<'a> Input<'a> {
             net: scope.net.as_ref(),
             limits: Limits::of(scope),
             throttled_ns: scope.throttled_ns,
+            worst_destination: scope.worst_destination,
         }
     }
 }
@@ -162,6 +164,8 @@ pub(super) struct ScopeState {
     jitter: Option<Track<Jitter>>,
     fever: Option<Track<Fever>>,
     amplification: Option<Track<Amplification>>,
+    /// Where its attempts failed most when that was last looked at.
+    worst_destination: Option<Destination>,
 }
 
 impl ScopeState {
@@ -171,6 +175,7 @@ impl ScopeState {
         Self {
             scope: Arc::clone(scope),
             listed_ns: 0,
+            worst_destination: None,
             jitter: on(config.jitter.enabled).map(|()| Track::new(Jitter::default(), newborn)),
             fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host), newborn)),
             amplification: on(config.amplification.enabled && !is_host)
@@ -242,6 +247,7 @@ impl ScopeState {
         config: &AmplificationConfig,
     ) {
         let Some(track) = &mut self.amplification else { return };
+        self.worst_destination = input.worst_destination.or(self.worst_destination);
         let reading = desk.reading(desk.elapsed.net_ns).zip(input.net);
         let last_ns = reading.map_or(desk.now.monotonic_ns, |(reading, _)| {
             reading.end_ns - reading.elapsed_ns
@@ -256,7 +262,8 @@ impl ScopeState {
             finding = finding.at_most(Level::Watch);
         }
         if let Some(said) = track.settle(reading, finding, desk.config) {
-            let evidence = track.judge.evidence();
+            let mut evidence = track.judge.evidence();
+            evidence.worst_destination = self.worst_destination;
             desk.say(&self.scope, Signal::Amplification, said, evidence, context);
         }
     }

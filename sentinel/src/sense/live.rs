@@ -18,7 +18,7 @@ use super::{
     Source,
     cgroups::Cgroups,
     delta, limits,
-    sample::{Elapsed, Host, Sample, ScopeKind, ScopeSample},
+    sample::{Destination, Elapsed, Host, Sample, ScopeKind, ScopeSample},
     slots::Slots,
 };
 use crate::{kernel::Kernel, time::Now};
@@ -27,6 +27,11 @@ use crate::{kernel::Kernel, time::Now};
 const SWEEP_TICKS: u64 = 60;
 /// Events handled in one reading at the most, so that a burst of removals does not delay a tick.
 const MAX_EVENTS: usize = 4096;
+
+/// Failed attempts in one reading from which on it is worth knowing where to.
+const FAILURES_WORTH_A_LOOK: u64 = 2;
+/// Time between two looks at the table of destinations: each costs two system calls per entry.
+const DESTINATIONS_REST_NS: u64 = 1_000_000_000;
 
 /// What was read last, by slot.
 struct Last {
@@ -38,19 +43,7 @@ struct Last {
     losses: [u64; LOSSES],
     tick_ns: Option<u64>,
     net_ns: Option<u64>,
-}
-
-/// A destination one scope connects to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DestinationCount {
-    /// Its address.
-    pub address: IpAddr,
-    /// Its port.
-    pub port: u16,
-    /// Attempts since the agent started.
-    pub attempts: u64,
-    /// Attempts that failed.
-    pub failures: u64,
+    destinations_ns: Option<u64>,
 }
 
 /// The running kernel as a source of samples.
@@ -97,6 +90,7 @@ impl Live {
             losses: [0; LOSSES],
             tick_ns: None,
             net_ns: None,
+            destinations_ns: None,
         };
         Self {
             slots: Slots::new(slots),
@@ -118,35 +112,47 @@ impl Live {
         &self.kernel
     }
 
-    /// Where a scope connects to, those with most failures first.
-    #[must_use]
-    pub fn worst_destinations(&self, cgroup_id: u64, most: usize) -> Vec<DestinationCount> {
-        let slot = self
-            .slots
-            .owned()
-            .find(|(_, scope)| scope.cgroup_id == cgroup_id)
-            .map(|(slot, _)| slot);
-        let mut found: Vec<_> = self
-            .kernel
-            .destinations()
-            .into_iter()
-            .filter(|(destination, _)| Some(destination.slot) == slot)
-            .map(|(destination, counts)| DestinationCount {
-                address: address(&destination),
-                port: destination.port,
+    /// Where the scopes of these slots fail to connect to most, by slot.
+    fn worst_destinations(&self) -> HashMap<u32, Destination> {
+        let mut worst: HashMap<u32, Destination> = HashMap::new();
+        for (key, counts) in self.kernel.destinations() {
+            let found = Destination {
+                address: address(&key),
+                port: key.port,
                 attempts: counts.attempts,
                 failures: counts.failures,
-            })
-            .collect();
-        found.sort_by_key(|count| {
-            (
-                std::cmp::Reverse((count.failures, count.attempts)),
-                count.address,
-                count.port,
-            )
-        });
-        found.truncate(most);
-        found
+            };
+            // The address decides between equals: the table has no order.
+            let rank = |one: &Destination| (one.failures, one.attempts, one.address, one.port);
+            let kept = worst.entry(key.slot).or_insert(found);
+            if rank(&found) > rank(kept) {
+                *kept = found;
+            }
+        }
+        worst
+    }
+
+    /// Names the worst destination of each scope whose attempts fail.
+    fn read_destinations(&mut self, sample: &mut Sample, slots: &[u32]) {
+        let fails = |part: &ScopeSample| {
+            part.net
+                .is_some_and(|net| net.connect_failures >= FAILURES_WORTH_A_LOOK)
+        };
+        let now_ns = sample.now.monotonic_ns;
+        let rested = self
+            .last
+            .destinations_ns
+            .is_none_or(|at| now_ns.saturating_sub(at) >= DESTINATIONS_REST_NS);
+        if !rested || !sample.scopes.iter().any(fails) {
+            return;
+        }
+        self.last.destinations_ns = Some(now_ns);
+        let worst = self.worst_destinations();
+        for (part, slot) in sample.scopes.iter_mut().zip(slots) {
+            if fails(part) {
+                part.worst_destination = worst.get(slot).copied().filter(|one| one.failures > 0);
+            }
+        }
     }
 
     fn handle_events(&mut self) -> HashMap<String, u64> {
@@ -274,7 +280,9 @@ impl Source for Live {
         if tick {
             sample.host = self.read_host(first);
         }
+        let mut slots = Vec::with_capacity(owned.len());
         for (slot, scope) in owned {
+            slots.push(slot);
             let mut part = self.read_scope(slot, tick, first);
             if let (Some(kills), Some(mem)) = (oom_kills.get(&scope.path), &mut part.mem) {
                 mem.oom_kills += kills;
@@ -286,6 +294,7 @@ impl Source for Live {
             add_to_host(&mut sample.host, &part);
             sample.scopes.push(part);
         }
+        self.read_destinations(&mut sample, &slots);
         sample.scopes.sort_by_key(|part| part.scope.cgroup_id);
         sample.elapsed = self.elapsed(now.monotonic_ns, tick);
         let losses = self.kernel.losses();

@@ -3,7 +3,7 @@
 //!
 //! `None` means not measured; zero means zero. All counts are differences over the `elapsed` time of their sensor.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use schemars::JsonSchema;
 use sentinel_common::{histogram::WAIT_BUCKETS, mem::ORDERS};
@@ -102,6 +102,9 @@ pub struct ScopeSample {
     /// Network counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub net: Option<Net>,
+    /// Where most of its connection attempts fail. Looked up at most once a second, and only while attempts fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_destination: Option<Destination>,
     /// `memory.max` in bytes, where the memory controller sets one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_max_bytes: Option<u64>,
@@ -278,6 +281,19 @@ impl Net {
     pub fn work_in(&self) -> u64 {
         sentinel_common::net::work(self.accepts, self.accepted_turns_in, self.accepted_first_turns)
     }
+}
+
+/// A destination that one scope connects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Destination {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Attempts since the agent started, or since it was pushed out of the table.
+    pub attempts: u64,
+    /// Attempts that failed.
+    pub failures: u64,
 }
 
 /// Packets and bytes over one path.
