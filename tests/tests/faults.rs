@@ -143,8 +143,22 @@ fn assert_whole(seen: &Seen) {
     let verdict = &seen.verdict;
     assert_eq!(verdict.schema, "sentinel.verdict/1");
     assert!(verdict.previous < Level::Veto, "{}", seen.line);
-    // A host may hide some threads' switches from tracing; what came after them is then counted as not attributed.
-    assert!(verdict.coverage > 0.5 && verdict.lost < 50, "{}", seen.line);
+    assert!(verdict.coverage > 0.5, "{}", seen.line);
+    // A host may hide the switches of some threads from tracing; what came after them is not attributed, and counted.
+    // That must stay within what a count may be off by: two parts in a hundred of the waits in the three seconds that
+    // `lost` covers. The other signals lose nothing.
+    let waits = 3.0 * verdict.features.get("waits_per_s").copied().unwrap_or(0.0);
+    let allowed = if verdict.signal == Signal::Jitter {
+        0.02 * waits
+    } else {
+        0.0
+    };
+    assert!(
+        verdict.lost as f64 <= allowed,
+        "{} lost, {allowed:.0} allowed: {}",
+        verdict.lost,
+        seen.line
+    );
     assert!(verdict.scope.cgroup_id > 0 && verdict.value.is_some(), "{}", seen.line);
     assert!(
         !verdict.summary.is_empty() && !verdict.features.is_empty(),
