@@ -3,13 +3,16 @@
 use crate::{config::AmplificationConfig, sense::sample::Net};
 
 use super::{
-    baseline::{Baseline, Learn},
+    context::Context,
     evidence::{Evidence, Finding, Reading, SECOND_NS, ratio},
     phase::{Phases, Symptoms},
+    statistics::{
+        At, Learn, Past,
+        trajectory::Trajectory,
+        window::{Counts, Window},
+    },
     threshold::Hold,
-    trajectory::Trajectory,
     verdict::{Cause, Level, Phase},
-    window::{Counts, Window},
 };
 
 /// Window of alpha, and of what has to be seen at once, nanoseconds.
@@ -176,13 +179,16 @@ impl View {
 pub(super) struct Amplification {
     window: Window<Work, 10>,
     trajectory: Trajectory,
-    alpha: Baseline,
-    inbound: Baseline,
-    packets: Baseline,
+    alpha: Past,
+    inbound: Past,
+    packets: Past,
     phases: Phases,
     view: View,
     coverage: f64,
     end_ns: u64,
+    at: At,
+    /// Rarity that counts as above the past.
+    decades: f64,
 }
 
 impl Default for Amplification {
@@ -190,20 +196,30 @@ impl Default for Amplification {
         Self {
             window: Window::new(WINDOW_NS),
             trajectory: Trajectory::default(),
-            alpha: Baseline::new(0.05),
-            inbound: Baseline::new(1.0),
-            packets: Baseline::new(100.0),
+            alpha: Past::new(0.05),
+            inbound: Past::new(1.0),
+            packets: Past::new(100.0),
             phases: Phases::default(),
             view: View::default(),
             coverage: 0.0,
             end_ns: 0,
+            at: At::default(),
+            decades: 0.0,
         }
     }
 }
 
 impl Amplification {
     /// Takes in a reading and says what it asks for.
-    pub(super) fn observe(&mut self, reading: Reading, net: &Net, config: &AmplificationConfig) -> Finding {
+    pub(super) fn observe(
+        &mut self,
+        reading: Reading,
+        net: &Net,
+        context: &Context,
+        config: &AmplificationConfig,
+    ) -> Finding {
+        self.at = reading.at();
+        self.decades = context.calibration.paired();
         self.window.push(reading.end_ns, reading.elapsed_ns, &Work::of(net));
         let (sum, latest) = (self.window.sum(), self.window.latest(FAST_NS));
         let (Some(seconds), Some(latest_s)) = (sum.seconds(), latest.seconds()) else {
@@ -254,7 +270,7 @@ impl Amplification {
         let failing = view.is_failing(config.floor_per_s) && fast.is_failing(config.floor_per_s);
         let cause = if failing { Cause::RetryStorm } else { Cause::FanOut };
         let high = alpha > config.veto_ratio;
-        let above = self.alpha.exceeded(alpha, SIGMAS);
+        let above = self.alpha.exceeded(self.at, alpha, SIGMAS, self.decades);
         if high && failing && (above || alpha >= config.storm_ratio) {
             let refused = view.is_refused(config.floor_per_s);
             return found(Level::Veto, cause, if refused { HOLD } else { HOLD_UNANSWERED });
@@ -277,8 +293,8 @@ impl Amplification {
     /// and tunnels send one way by nature.
     fn judge_flood(&self) -> Finding {
         let rate = self.view.packets_out_per_s;
-        let new =
-            self.packets.mean().is_some_and(|usual| rate > FLOOD_FACTOR * usual) && self.packets.exceeded(rate, SIGMAS);
+        let new = self.packets.mean().is_some_and(|usual| rate > FLOOD_FACTOR * usual)
+            && self.packets.exceeded(self.at, rate, SIGMAS, self.decades);
         let known = self.packets.mean().is_some() && !new;
         let wanted = match (new || rate >= FLOOD_CERTAIN_PER_S, known) {
             (_, true) => return quiet(),
@@ -292,7 +308,9 @@ impl Amplification {
         let view = &self.view;
         let works = view.out_per_s >= config.floor_per_s;
         let ratio_high = view.alpha.is_some_and(|alpha| alpha > config.watch_ratio);
-        let unusual = view.alpha.is_some_and(|alpha| self.alpha.exceeded(alpha, SIGMAS));
+        let unusual = view
+            .alpha
+            .is_some_and(|alpha| self.alpha.exceeded(self.at, alpha, SIGMAS, self.decades));
         let failing = works
             && match view.alpha {
                 Some(_) => view.is_failing(config.floor_per_s),
@@ -315,12 +333,12 @@ impl Amplification {
             Level::Watch if self.alpha.is_ready() => Learn::Slowly,
             _ => Learn::Fully,
         };
-        let seconds = reading.seconds();
+        let at = reading.at();
         if let Some(alpha) = self.view.alpha {
-            self.alpha.learn(alpha, seconds, how);
+            self.alpha.learn(at, alpha, how);
         }
-        self.inbound.learn(self.view.in_per_s, seconds, how);
-        self.packets.learn(self.view.packets_out_per_s, seconds, how);
+        self.inbound.learn(at, self.view.in_per_s, how);
+        self.packets.learn(at, self.view.packets_out_per_s, how);
     }
 
     /// Forgets what led up to a hole in the data; the past stays.
@@ -339,6 +357,7 @@ impl Amplification {
             value: view.alpha,
             baseline: self.alpha.published(),
             sigma: view.alpha.and_then(|alpha| self.alpha.sigmas(alpha)),
+            rarity: view.alpha.and_then(|alpha| self.alpha.decades(alpha)),
             velocity_per_s: velocity.map(|slope| slope.per_s),
             acceleration_per_s2: self.trajectory.acceleration_per_s2(),
             phase: Some(self.phases.phase()),

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use crate::sense::sample::{Origin, Sample, Scope};
 
 use super::{
-    evidence::{Reading, SECOND_NS, ratio},
-    trajectory::Trajectory,
-    window::{Counts, Window},
+    calibration::Calibration,
+    evidence::{Reading, SECOND_NS, ratio, unix_s},
+    statistics::{
+        trajectory::Trajectory,
+        window::{Counts, Window},
+    },
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +52,9 @@ impl Top {
 pub(super) struct Context {
     cpu: Window<CpuCounts, 10>,
     available: Trajectory,
+    false_alarms_per_week: f64,
+    /// How rare a sign has to be.
+    pub(super) calibration: Calibration,
     /// CPUs.
     pub(super) cpus: f64,
     /// Megabytes in a page.
@@ -76,8 +82,10 @@ pub(super) struct Context {
 impl Context {
     /// Of a host nothing is known of yet.
     #[must_use]
-    pub(super) fn new(origin: &Origin) -> Self {
+    pub(super) fn new(origin: &Origin, false_alarms_per_week: f64) -> Self {
         Self {
+            calibration: Calibration::new(false_alarms_per_week, 1),
+            false_alarms_per_week,
             cpu: Window::new(SECOND_NS),
             available: Trajectory::default(),
             cpus: f64::from(origin.cpus.max(1)),
@@ -96,6 +104,7 @@ impl Context {
 
     /// Takes in what a sample says about the host.
     pub(super) fn observe(&mut self, sample: &Sample) {
+        self.calibration = Calibration::new(self.false_alarms_per_week, sample.scopes.len());
         if let Some(elapsed_ns) = sample
             .elapsed
             .sched_ns
@@ -108,6 +117,7 @@ impl Context {
                 Reading {
                     end_ns: sample.now.monotonic_ns,
                     elapsed_ns,
+                    unix_s: unix_s(sample.now),
                 },
             );
         }

@@ -3,14 +3,16 @@
 use crate::{config::JitterConfig, sense::sample::Sched};
 
 use super::{
-    baseline::{Baseline, Learn},
     context::Context,
-    dispersion::{Successive, plain_variance},
     evidence::{Evidence, Finding, Reading, SECOND_NS, ratio},
+    statistics::{
+        Learn, Past,
+        dispersion::{Successive, plain_variance},
+        trajectory::Trajectory,
+        window::{Counts, Window},
+    },
     threshold::Hold,
-    trajectory::Trajectory,
     verdict::{Cause, Level},
-    window::{Counts, Window},
 };
 
 /// Window, nanoseconds.
@@ -115,10 +117,10 @@ pub(super) struct Jitter {
     second_ns: u64,
     successive: Successive,
     trajectory: Trajectory,
-    dispersion: Baseline,
-    waiting: Baseline,
-    voluntary: Baseline,
-    on_cpu: Baseline,
+    dispersion: Past,
+    waiting: Past,
+    voluntary: Past,
+    on_cpu: Past,
     view: View,
     signs: Signs,
 }
@@ -131,10 +133,10 @@ impl Default for Jitter {
             second_ns: 0,
             successive: Successive::default(),
             trajectory: Trajectory::default(),
-            dispersion: Baseline::new(0.05),
-            waiting: Baseline::new(5.0),
-            voluntary: Baseline::new(10.0),
-            on_cpu: Baseline::new(5.0),
+            dispersion: Past::new(0.05),
+            waiting: Past::new(5.0),
+            voluntary: Past::new(10.0),
+            on_cpu: Past::new(5.0),
             view: View::default(),
             signs: Signs::default(),
         }
@@ -155,7 +157,7 @@ impl Jitter {
         self.look(context);
         self.view.throttled_known = throttled_ns.is_some();
         self.trajectory.push(reading.end_ns, self.view.dispersion_ms);
-        self.signs = self.signs(context, config);
+        self.signs = self.signs(reading, context, config);
         let (wanted, cause) = self.judge(context);
         self.learn(reading, wanted);
         Finding {
@@ -230,7 +232,7 @@ impl Jitter {
 
     /// The signs, all of them only where tasks wait more than the floor, and for a noticeable share of the time that
     /// they want a CPU: variance of what hardly happens is no news.
-    fn signs(&self, context: &Context, config: &JitterConfig) -> Signs {
+    fn signs(&self, reading: Reading, context: &Context, config: &JitterConfig) -> Signs {
         let view = &self.view;
         let noticed = view.waiting_ms_per_s >= config.floor_ms_per_s * context.cpus
             && view.waiting_share.is_some_and(|share| share >= NOTICED_SHARE);
@@ -239,7 +241,12 @@ impl Jitter {
         }
         let usual = self.waiting.mean().unwrap_or(0.0);
         Signs {
-            dispersion: self.dispersion.exceeded(view.dispersion_ms, config.sigma),
+            dispersion: self.dispersion.exceeded(
+                reading.at(),
+                view.dispersion_ms,
+                config.sigma,
+                context.calibration.paired(),
+            ),
             waiting: view.waiting_ms_per_s > BASELINE_FACTOR * usual,
             crowded: view.waiting_share.is_some_and(|share| share > CROWDED_SHARE),
             queue: context.queue_is_long(),
@@ -298,11 +305,11 @@ impl Jitter {
             Level::Watch if self.waiting.is_ready() || self.signs.crowded => Learn::Slowly,
             _ => Learn::Fully,
         };
-        let seconds = reading.seconds();
-        self.dispersion.learn(self.view.dispersion_ms, seconds, how);
-        self.waiting.learn(self.view.waiting_ms_per_s, seconds, how);
-        self.voluntary.learn(self.view.voluntary_per_s, seconds, how);
-        self.on_cpu.learn(self.view.on_cpu_ms_per_s, seconds, how);
+        let at = reading.at();
+        self.dispersion.learn(at, self.view.dispersion_ms, how);
+        self.waiting.learn(at, self.view.waiting_ms_per_s, how);
+        self.voluntary.learn(at, self.view.voluntary_per_s, how);
+        self.on_cpu.learn(at, self.view.on_cpu_ms_per_s, how);
     }
 
     /// Forgets what led up to a hole in the data; the past stays.
@@ -323,6 +330,7 @@ impl Jitter {
             value: Some(view.dispersion_ms),
             baseline: self.dispersion.published(),
             sigma: self.dispersion.sigmas(view.dispersion_ms),
+            rarity: self.dispersion.decades(view.dispersion_ms),
             velocity_per_s: velocity.map(|slope| slope.per_s),
             acceleration_per_s2: self.trajectory.acceleration_per_s2(),
             window_ms: self.window.sum().span_ns / 1_000_000,

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     context::Context,
     evidence::Evidence,
-    verdict::{Cause, Level, SCHEMA, Signal, Verdict},
+    verdict::{self, Cause, Level, SCHEMA, Signal, Verdict},
 };
 
 /// What a verdict says, without who says it.
@@ -32,6 +32,10 @@ pub(super) struct Statement {
     pub(super) cause: Cause,
     /// The numbers.
     pub(super) evidence: Evidence,
+    /// The incident it belongs to.
+    pub(super) incident: Option<verdict::Incident>,
+    /// What the thresholds follow from.
+    pub(super) calibration: verdict::Calibration,
     /// Counts lost in the window.
     pub(super) lost: u64,
     /// One sentence.
@@ -79,9 +83,13 @@ impl Reporter {
             unit: unit(statement.signal).to_owned(),
             baseline: evidence.baseline,
             sigma: evidence.sigma,
+            rarity: evidence.rarity,
+            calibration: Some(statement.calibration),
             velocity_per_s: evidence.velocity_per_s,
             acceleration_per_s2: evidence.acceleration_per_s2,
             forecast: evidence.forecast,
+            risk: evidence.risk,
+            incident: statement.incident,
             features: evidence.features,
             window_ms: evidence.window_ms,
             coverage: evidence.coverage,

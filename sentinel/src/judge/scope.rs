@@ -12,7 +12,7 @@ use super::{
     JudgeConfig, State,
     amplification::Amplification,
     context::Context,
-    evidence::{Evidence, Finding, Reading},
+    evidence::{Evidence, Finding, Reading, unix_s},
     fever::{Fever, Limits},
     jitter::Jitter,
     report::{Reporter, Statement, calming, summary},
@@ -62,10 +62,18 @@ impl Desk<'_> {
         } else {
             summary(scope, signal, said.level, said.cause, &evidence, context)
         };
-        self.write(scope, signal, said, evidence, summary);
+        self.write(scope, signal, said, evidence, summary, context);
     }
 
-    fn write(&mut self, scope: &Arc<Scope>, signal: Signal, said: Said, evidence: Evidence, summary: String) {
+    fn write(
+        &mut self,
+        scope: &Arc<Scope>,
+        signal: Signal,
+        said: Said,
+        evidence: Evidence,
+        summary: String,
+        context: &Context,
+    ) {
         let statement = Statement {
             scope: Arc::clone(scope),
             signal,
@@ -73,6 +81,8 @@ impl Desk<'_> {
             previous: said.previous,
             cause: said.cause,
             evidence,
+            incident: None,
+            calibration: context.calibration.published(),
             lost: self.lost[signal as usize],
             summary,
         };
@@ -85,6 +95,7 @@ impl Desk<'_> {
         (elapsed_ns > 0).then_some(Reading {
             end_ns: self.now.monotonic_ns,
             elapsed_ns,
+            unix_s: unix_s(self.now),
         })
     }
 }
@@ -257,7 +268,7 @@ impl ScopeState {
             desk.say(&self.scope, Signal::Amplification, said, Evidence::default(), context);
         }
         let Some((reading, net)) = reading else { return };
-        let mut finding = track.judge.observe(reading, net, config);
+        let mut finding = track.judge.observe(reading, net, context, config);
         if self.scope.kind != ScopeKind::Cgroup {
             finding = finding.at_most(Level::Watch);
         }
@@ -269,7 +280,7 @@ impl ScopeState {
     }
 
     /// The last word on a scope that is gone: what was wrong with it went with it.
-    pub(super) fn bury(&self, desk: &mut Desk<'_>) {
+    pub(super) fn bury(&self, context: &Context, desk: &mut Desk<'_>) {
         for state in self.states() {
             if state.level < Level::Watch {
                 continue;
@@ -282,7 +293,7 @@ impl ScopeState {
             };
             let mut summary = super::report::printable(self.scope.name());
             summary.push_str(" is gone");
-            desk.write(&self.scope, state.signal, said, Evidence::default(), summary);
+            desk.write(&self.scope, state.signal, said, Evidence::default(), summary, context);
         }
     }
 
@@ -317,6 +328,6 @@ mod tests {
 
     #[test]
     fn a_scope_is_remembered_in_a_few_kilobytes() {
-        assert!(size_of::<ScopeState>() <= 6 * 1024, "{}", size_of::<ScopeState>());
+        assert!(size_of::<ScopeState>() <= 8 * 1024, "{}", size_of::<ScopeState>());
     }
 }
