@@ -8,6 +8,7 @@ use crate::sense::sample::{Origin, Sample, Scope};
 use super::{
     calibration::Calibration,
     evidence::{Reading, SECOND_NS, ratio, unix_s},
+    incident::Register,
     statistics::{
         trajectory::Trajectory,
         window::{Counts, Window},
@@ -55,6 +56,8 @@ pub(super) struct Context {
     false_alarms_per_week: f64,
     /// How rare a sign has to be.
     pub(super) calibration: Calibration,
+    /// Incidents that others may follow from.
+    pub(super) incidents: Register,
     /// CPUs.
     pub(super) cpus: f64,
     /// Megabytes in a page.
@@ -86,6 +89,7 @@ impl Context {
         Self {
             calibration: Calibration::new(false_alarms_per_week, 1),
             false_alarms_per_week,
+            incidents: Register::default(),
             cpu: Window::new(SECOND_NS),
             available: Trajectory::default(),
             cpus: f64::from(origin.cpus.max(1)),

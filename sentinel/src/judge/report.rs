@@ -100,11 +100,21 @@ impl Reporter {
         }
     }
 
-    /// ULID: the time, and 80 bits of a hash where others have randomness, so that a replay gives the same one.
     fn id(&self, now: Now, scope: &Scope, signal: Signal) -> String {
+        self.named(SCHEMA, now, scope, signal)
+    }
+
+    /// Of an incident that the next verdict begins.
+    #[must_use]
+    pub(super) fn incident_id(&self, now: Now, scope: &Scope, signal: Signal) -> String {
+        self.named("sentinel.incident/1", now, scope, signal)
+    }
+
+    /// ULID: the time, and 80 bits of a hash where others have randomness, so that a replay gives the same one.
+    fn named(&self, what: &str, now: Now, scope: &Scope, signal: Signal) -> String {
         let mut hash = Sha256::new();
         for part in [
-            "sentinel.verdict/1",
+            what,
             &self.origin.boot_id,
             &scope.path,
             scope_kind(scope.kind),
@@ -169,6 +179,24 @@ pub(super) fn summary(
 #[must_use]
 pub(super) fn calming(scope: &Scope, signal: Signal) -> String {
     format!("{}: {} is calming down", printable(scope.name()), signal.name())
+}
+
+/// An incident is over.
+#[must_use]
+pub(super) fn recovered(scope: &Scope, signal: Signal, incident: &verdict::Incident) -> String {
+    let name = printable(scope.name());
+    let peak = incident.peak.map_or_else(String::new, |peak| {
+        let unit = match signal {
+            Signal::Amplification => String::new(),
+            other => format!(" {}", unit(other)),
+        };
+        format!("; it peaked at {peak:.1}{unit}")
+    });
+    format!(
+        "{name}: {} is back to normal after {}{peak}",
+        signal.name(),
+        span(incident.seconds)
+    )
 }
 
 fn jitter(name: &str, cause: Cause, evidence: &Evidence) -> String {
