@@ -105,6 +105,8 @@ pub struct Rig {
     pub cgroups: Vec<(Arc<Scope>, Option<Load>)>,
     /// The scheduler sensor is read as often as the network's, as the agent does; false: at ticks only.
     pub sched_between: bool,
+    /// The kernel counts a task that a limit holds back as waiting; newer ones take it off the run-queue.
+    pub throttled_waits: bool,
     /// False: that sensor's data is missing.
     pub sched: bool,
     /// As above.
@@ -142,6 +144,7 @@ impl Rig {
             samples: Vec::new(),
             cgroups: cgroups.collect(),
             sched_between: true,
+            throttled_waits: true,
             sched: true,
             mem: true,
             net: true,
@@ -256,7 +259,11 @@ impl Rig {
         self.unread_ms += ms;
         for (scope, load) in &self.cgroups {
             let Some(load) = load else { continue };
-            let counted = cpu.sched(load, seconds, &mut self.noise);
+            let waits = Load {
+                throttled: if self.throttled_waits { load.throttled } else { 0.0 },
+                ..*load
+            };
+            let counted = cpu.sched(&waits, seconds, &mut self.noise);
             let unread = self.unread.entry(scope.cgroup_id).or_default();
             sentinel::sense::delta::add_sched(unread, &counted);
         }

@@ -20,9 +20,13 @@ const VETO_WITHOUT_PAST: f64 = 0.5;
 const LIMIT: f64 = 0.6;
 /// What it loses per second in which there is no crowd, though nothing be asked of the CPUs.
 const CALM_PER_S: f64 = 0.04;
-/// Tasks that give up the CPU by themselves are done with something: their crowd is a queue that moves, and counts a
-/// tenth.
-const MOVING: f64 = 0.1;
+/// Tasks that give up the CPU by themselves are done with something: their crowd is a queue that moves, as that of a
+/// build with many jobs does. It may wait as long as it runs, and beyond that counts a tenth. So it is up to the first
+/// share of switches that take the CPU away; from the second one on tasks are stuck.
+const MOVING: f64 = 0.5;
+const STUCK: f64 = 0.8;
+const TOLERABLE_SHARE_MOVING: f64 = 0.5;
+const WEIGHT_MOVING: f64 = 0.1;
 
 /// The crowd of one reading.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +35,8 @@ pub(super) struct Crowd {
     pub(super) waiting_share: f64,
     /// Share of the reading in which the CPUs were busy.
     pub(super) busy_share: f64,
-    /// Tasks were mostly taken off the CPU, not done.
-    pub(super) preempted: bool,
+    /// Share of switches that took the CPU away from a task that had more to do.
+    pub(super) preempted_share: f64,
 }
 
 /// The sum.
@@ -55,8 +59,11 @@ pub(super) enum Lasting {
 impl Crowding {
     /// A reading of that many seconds in which there was a crowd.
     pub(super) fn rise(&mut self, seconds: f64, crowd: Crowd) {
-        let beyond = (crowd.waiting_share - TOLERABLE_SHARE).clamp(0.0, MOST);
-        let weight = if crowd.preempted { 1.0 } else { MOVING };
+        let stuck = ((crowd.preempted_share - MOVING) / (STUCK - MOVING)).clamp(0.0, 1.0);
+        let between = |moving: f64, still: f64| moving + (still - moving) * stuck;
+        let tolerable = between(TOLERABLE_SHARE_MOVING, TOLERABLE_SHARE);
+        let weight = between(WEIGHT_MOVING, 1.0);
+        let beyond = (crowd.waiting_share - tolerable).clamp(0.0, MOST);
         self.add(beyond * weight * crowd.busy_share.clamp(0.0, 1.0) * seconds);
     }
 
@@ -100,7 +107,7 @@ mod tests {
         Some(Crowd {
             waiting_share: 1.0 - 2.0 / tasks,
             busy_share: 1.0,
-            preempted: true,
+            preempted_share: 1.0,
         })
     }
 
@@ -151,7 +158,7 @@ mod tests {
         let crowd = Crowd {
             waiting_share: f64::NAN,
             busy_share: f64::INFINITY,
-            preempted: true,
+            preempted_share: 1.0,
         };
         crowding.rise(1.0, crowd);
         crowding.fall(f64::NAN, f64::NAN, f64::NAN);

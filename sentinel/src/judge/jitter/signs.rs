@@ -57,9 +57,11 @@ const THROTTLED_HARD: f64 = 0.2;
 const OWN_CROWD: f64 = 1.2;
 /// Least share of the busy CPU time for a scope to be in its own way.
 const OWN_SHARE: f64 = 0.25;
-/// Waiting tasks per CPU, and times what the load explains, of a queue that the load does not explain.
-const UNEXPLAINED_PER_CPU: f64 = 0.4;
+/// Waiting tasks, and times what the load explains, of a queue that the load does not explain; and the share of the CPUs
+/// below which they have time.
+const UNEXPLAINED_TASKS: f64 = 0.8;
 const UNEXPLAINED_FACTOR: f64 = 2.5;
+const FREE_SHARE: f64 = 0.6;
 /// Voluntary switches per second, and times the baseline's, that make a convoy of a scope that got at least this much
 /// CPU before, milliseconds per second, and gets no more now.
 const CONVOY_PER_S: f64 = 1000.0;
@@ -182,31 +184,36 @@ impl Jitter {
         let own = view.runnable_tasks() > OWN_CROWD * context.cpus
             && self.own_share(view, cpus).is_some_and(|share| share >= OWN_SHARE);
         let preempted = is_preempted(view);
-        let second = match cpus.queue_mean {
+        // Where the queues are not sampled, that tasks are taken off the CPU or wait as never before has to do.
+        let agreed = match cpus.queue_mean {
             Some(_) => cpus.queue_is_long(),
-            None => preempted,
+            None => preempted || self.signs.tail || self.signs.dispersion,
         };
-        let agreed = second || self.signs.tail || self.signs.dispersion;
         let crowd = own && agreed && cpus.is_saturated() && is_noticed(view, TOLERABLE_SHARE, context, config);
         crowd.then(|| Crowd {
             waiting_share: view.waiting_share.unwrap_or(0.0),
             busy_share: cpus.busy_share(),
-            preempted,
+            preempted_share: if preempted {
+                view.preempted_share().unwrap_or(0.0)
+            } else {
+                0.0
+            },
         })
     }
 
     fn passing_crowd(&self, context: &Context, config: &JitterConfig) -> Option<Crowd> {
         let (view, cpus) = (&self.view, &context.second);
         let explained = cpus.explained_waiting_tasks()?;
-        let unexplained = view.waiting_tasks > UNEXPLAINED_PER_CPU * context.cpus
-            && view.waiting_tasks > UNEXPLAINED_FACTOR * explained;
-        let own = self.own_share(view, cpus).is_some_and(|share| share >= 0.5);
+        let unexplained = view.waiting_tasks > UNEXPLAINED_TASKS && view.waiting_tasks > UNEXPLAINED_FACTOR * explained;
+        // While CPUs have time, nobody else holds them: what waits is crowded on a part of them, or comes all at once.
+        let own = cpus.busy_share() < FREE_SHARE || self.own_share(view, cpus).is_some_and(|share| share >= 0.5);
         let agreed = (self.signs.tail || self.signs.dispersion) && is_preempted(view);
         let crowd = unexplained && own && agreed && is_noticed(view, TOLERABLE_SHARE, context, config);
         crowd.then(|| Crowd {
             waiting_share: view.waiting_share.unwrap_or(0.0),
             busy_share: cpus.busy_share(),
-            preempted: true,
+            // What runs between the bursts gives up the CPU by itself, and says nothing about them.
+            preempted_share: 1.0,
         })
     }
 
