@@ -64,7 +64,7 @@ pub struct PhaseTruth {
 /// Something that may be said without being a fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Allowance {
-    /// Name of a scope; `None` for any.
+    /// Name of a scope, with which the host may say it too; `None` for any.
     #[serde(default)]
     pub scope: Option<String>,
     /// Which signal; `None` for any.
@@ -187,7 +187,10 @@ impl Allowance {
     #[must_use]
     pub fn allows(&self, scope: &str, signal: Signal, level: Level, cause: Cause, at_s: f64) -> bool {
         level <= self.level
-            && self.scope.as_deref().is_none_or(|name| name == scope)
+            && self
+                .scope
+                .as_deref()
+                .is_none_or(|name| name == scope || scope == "host")
             && self.signal.is_none_or(|wanted| wanted == signal)
             && (self.causes.is_empty() || self.causes.contains(&cause))
             && at_s >= self.from_s

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sentinel::{
     judge::{
         Judge, JudgeConfig, Verdict,
-        verdict::{Level, Phase, Signal},
+        verdict::{Cause, Level, Phase, Signal},
     },
     sense::sample::{Origin, Sample},
 };
@@ -41,19 +41,20 @@ pub struct Labels {
 pub struct Referee {
     labels: Labels,
     follows: Vec<Follow>,
-    levels: BTreeMap<(String, Signal), Level>,
+    levels: BTreeMap<(String, Signal), (Level, Cause)>,
     wrong: Vec<Wrong>,
     wrong_forecasts: u64,
     wrong_phase: bool,
     begin_ns: Option<u64>,
     now_s: f64,
+    crowded: bool,
 }
 
 /// What is known of one fault so far.
 #[derive(Clone, Debug)]
 struct Follow {
     truth: Truth,
-    detected: Option<(f64, sentinel::judge::verdict::Cause)>,
+    detected: Option<(f64, Cause)>,
     lost: u32,
     cleared_s: Option<f64>,
     phase_s: Option<f64>,
@@ -83,14 +84,25 @@ impl Referee {
             wrong_phase: false,
             begin_ns: None,
             now_s: 0.0,
+            crowded: false,
         }
     }
 
-    /// Takes in what was said about a sample that is `at_s` seconds from the beginning.
-    pub fn hear(&mut self, at_s: f64, verdicts: &[Verdict]) {
+    /// Takes in what was said about a sample that is `at_s` seconds from the beginning. `crowded`: tasks did want far
+    /// more than there is, whatever the labels say, so that `watch` for waiting is not wrong.
+    pub fn hear(&mut self, at_s: f64, crowded: bool, verdicts: &[Verdict]) {
         self.now_s = at_s;
+        self.crowded = crowded;
         for verdict in verdicts {
             self.weigh(at_s, verdict);
+        }
+        for follow in &mut self.follows {
+            let key = (follow.truth.scope.clone(), follow.truth.signal);
+            if follow.detected.is_none()
+                && let Some((level, cause)) = self.levels.get(&key)
+            {
+                follow.stand(at_s, *level, *cause);
+            }
         }
     }
 
@@ -99,25 +111,23 @@ impl Referee {
         let covered = sample.elapsed.net_ns.or(sample.elapsed.sched_ns).unwrap_or(0);
         let now_ns = sample.now.monotonic_ns;
         let begin_ns = *self.begin_ns.get_or_insert(now_ns.saturating_sub(covered));
-        self.hear((now_ns - begin_ns) as f64 / 1e9, verdicts);
+        self.hear((now_ns - begin_ns) as f64 / 1e9, false, verdicts);
     }
 
     fn weigh(&mut self, at_s: f64, verdict: &Verdict) {
         let scope = verdict.scope.name();
         let key = (scope.to_owned(), verdict.signal);
-        let before = self.levels.get(&key).copied().unwrap_or(Level::Unknown);
-        if before != verdict.level {
-            self.levels.insert(key, verdict.level);
-            if verdict.level >= Level::Watch && verdict.level > before && !self.is_right(at_s, verdict) {
-                self.wrong.push(Wrong {
-                    scope: scope.to_owned(),
-                    signal: verdict.signal,
-                    level: verdict.level,
-                    cause: verdict.cause,
-                    at_s,
-                    summary: verdict.summary.clone(),
-                });
-            }
+        let before = self.levels.get(&key).map_or(Level::Unknown, |(level, _)| *level);
+        self.levels.insert(key, (verdict.level, verdict.cause));
+        if verdict.level >= Level::Watch && verdict.level > before && !self.is_right(at_s, verdict) {
+            self.wrong.push(Wrong {
+                scope: scope.to_owned(),
+                signal: verdict.signal,
+                level: verdict.level,
+                cause: verdict.cause,
+                at_s,
+                summary: verdict.summary.clone(),
+            });
         }
         self.wrong_forecasts += u64::from(self.labels.no_forecast && verdict.forecast.is_some());
         let never = |(name, phase): &(String, Phase)| name == scope && verdict.phase == Some(*phase);
@@ -133,6 +143,9 @@ impl Referee {
         let (scope, signal) = (verdict.scope.name(), verdict.signal);
         let truths = &self.labels.truths;
         let allowances = &self.labels.allowances;
+        if self.crowded && signal == Signal::Jitter && verdict.level <= Level::Watch {
+            return true;
+        }
         truths
             .iter()
             .any(|truth| truth.covers(scope, signal, verdict.level, at_s))
@@ -163,14 +176,19 @@ impl Referee {
 }
 
 impl Follow {
+    /// This is what is said of it now, from before its onset or since.
+    fn stand(&mut self, at_s: f64, level: Level, cause: Cause) {
+        let truth = &self.truth;
+        if level >= truth.level && (truth.onset_s..=truth.end_s).contains(&at_s) {
+            self.detected = Some((at_s - truth.onset_s, cause));
+            self.forecasts.alarm(at_s);
+        }
+    }
+
     fn hear(&mut self, at_s: f64, before: Level, verdict: &Verdict) {
         let truth = &self.truth;
         let level = verdict.level;
         let during = (truth.onset_s..=truth.end_s).contains(&at_s);
-        if during && level >= truth.level && self.detected.is_none() {
-            self.detected = Some((at_s - truth.onset_s, verdict.cause));
-            self.forecasts.alarm(at_s);
-        }
         let fell = before >= Level::Watch && level < Level::Watch;
         if fell && during && self.detected.is_some() {
             self.lost += 1;
@@ -246,7 +264,7 @@ pub fn run(kind: &Kind, seed: u64, scale: f64) -> Outcome {
     while let Some(sample) = scenario.next_sample() {
         judge.observe(sample, &mut verdicts);
         let at_s = scenario.model.seconds();
-        referee.hear(at_s, &verdicts);
+        referee.hear(at_s, scenario.model.is_crowded(), &verdicts);
         verdicts.clear();
     }
     let fine = scenario.model.config.interval.as_secs() <= 1;
