@@ -59,6 +59,10 @@ pub(super) struct Context {
     pub(super) running: Top,
     /// The same, as far as this reading was judged.
     pub(super) running_next: Top,
+    /// Tasks of all scopes that want a CPU for longer than a moment, by the reading before.
+    pub(super) stuck_tasks: f64,
+    /// The same, as far as this reading was judged.
+    pub(super) stuck_tasks_next: f64,
     /// The scope that grows most, MB/s.
     pub(super) growing: Top,
     /// A scope's own growth is being judged as a leak: the host need not say it again.
@@ -86,6 +90,8 @@ impl Context {
             waiting: Top::default(),
             running: Top::default(),
             running_next: Top::default(),
+            stuck_tasks: 0.0,
+            stuck_tasks_next: 0.0,
             growing: Top::default(),
             leak_named: false,
         }
@@ -102,6 +108,7 @@ impl Context {
         {
             self.waiting = Top::default();
             self.running = std::mem::take(&mut self.running_next);
+            self.stuck_tasks = std::mem::take(&mut self.stuck_tasks_next);
             let reading = Reading {
                 end_ns: sample.now.monotonic_ns,
                 elapsed_ns,

@@ -191,6 +191,7 @@ impl ScopeState {
         if self.scope.kind == ScopeKind::Cgroup {
             context.waiting.offer(&self.scope, track.judge.waiting_ms_per_s());
             context.running_next.offer(&self.scope, track.judge.runnable_tasks());
+            context.stuck_tasks_next += track.judge.stuck_tasks();
         } else {
             finding = finding.at_most(Level::Watch);
         }

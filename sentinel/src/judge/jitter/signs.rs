@@ -14,7 +14,7 @@ use crate::{
 use super::{
     Jitter,
     counts::View,
-    crowding::{Crowd, Lasting, TOLERABLE_SHARE},
+    crowding::{Crowd, Lasting, MOVING_MS, TOLERABLE_SHARE},
 };
 
 /// Calm before the level falls.
@@ -68,6 +68,8 @@ const CONVOY_PER_S: f64 = 1000.0;
 const CONVOY_FACTOR: f64 = 5.0;
 const CONVOY_ON_CPU_MS_PER_S: f64 = 20.0;
 const CONVOY_PROGRESS: f64 = 1.1;
+/// Runnable tasks per CPU from which on somebody must be without.
+const STARVING_QUEUE: f64 = 2.0;
 /// Share of the time wanted that a victim waits.
 const STARVED_SHARE: f64 = 0.35;
 const STARVED_SHARE_WITHOUT_PAST: f64 = 0.5;
@@ -75,6 +77,8 @@ const STARVED_SHARE_WITHOUT_PAST: f64 = 0.5;
 /// What speaks for a fault. Each of them can be there without the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Signs {
+    /// It waits more than the floor, and more than an odd collision. No sign by itself: without it most are not looked at.
+    pub(super) noticed: bool,
     /// Dispersion is rare in the scope's own past, as rare as one of two signs has to be.
     pub(super) dispersion: bool,
     /// It is as rare as a sign alone has to be.
@@ -112,6 +116,15 @@ impl Signs {
 }
 
 impl Jitter {
+    /// Tasks that want a CPU for longer than a moment: what others may have to wait for.
+    pub(in crate::judge) fn stuck_tasks(&self) -> f64 {
+        if self.view.run_ms() >= MOVING_MS {
+            self.view.runnable_tasks()
+        } else {
+            0.0
+        }
+    }
+
     /// The signs. Those of waiting count only where tasks wait more than the floor, and for a noticeable share of the
     /// time that they want a CPU: variance of what hardly happens is no news. A limit and a convoy need no such waits.
     pub(super) fn signs(&self, reading: Reading, context: &Context, config: &JitterConfig) -> Signs {
@@ -131,6 +144,7 @@ impl Jitter {
         };
         let dispersion = rare(context.calibration.paired());
         Signs {
+            noticed: true,
             dispersion,
             alone: dispersion && rare(context.calibration.alone()),
             waiting: view.waiting_tasks * 1e3 > WAITING_FACTOR * past.waiting.mean().unwrap_or(0.0),
@@ -193,11 +207,7 @@ impl Jitter {
         crowd.then(|| Crowd {
             waiting_share: view.waiting_share.unwrap_or(0.0),
             busy_share: cpus.busy_share(),
-            preempted_share: if preempted {
-                view.preempted_share().unwrap_or(0.0)
-            } else {
-                0.0
-            },
+            run_ms: if preempted { view.run_ms() } else { 0.0 },
         })
     }
 
@@ -213,7 +223,7 @@ impl Jitter {
             waiting_share: view.waiting_share.unwrap_or(0.0),
             busy_share: cpus.busy_share(),
             // What runs between the bursts gives up the CPU by itself, and says nothing about them.
-            preempted_share: 1.0,
+            run_ms: f64::INFINITY,
         })
     }
 
@@ -225,7 +235,7 @@ impl Jitter {
             .or_else(|| self.thrashes())
             .or_else(|| self.jams())
             .or_else(|| self.starves(context))
-            .or_else(|| self.is_odd(context));
+            .or_else(|| self.is_odd());
         let Some((wanted, cause, hold)) = found else {
             return Finding {
                 wanted: Level::Nominal,
@@ -251,7 +261,7 @@ impl Jitter {
 
     /// Its own tasks are in its way, and it lasts.
     fn thrashes(&self) -> Option<(Level, Cause, Hold)> {
-        if !self.view.waiting_share.is_some_and(|share| share > TOLERABLE_SHARE) {
+        if !self.signs.noticed {
             return None;
         }
         match self.crowding.lasting(self.past.waiting.is_ready()) {
@@ -278,13 +288,16 @@ impl Jitter {
         };
         let share = self.view.waiting_share.filter(|_| self.signs.crowded)?;
         let others = self.own_share(&self.view, &context.second).unwrap_or(0.0) < 0.5;
-        let starved = others && share >= least && context.second.is_saturated();
+        // As many tasks as CPUs delay others for a moment each time, and so do many that come and go: a busy host.
+        let crowd = context.second.queue_mean.is_none_or(|mean| mean >= STARVING_QUEUE)
+            && context.stuck_tasks >= OWN_CROWD * context.cpus;
+        let starved = others && share >= least && crowd && context.second.is_saturated();
         starved.then_some((Level::Watch, Cause::Starved, STARVED))
     }
 
-    /// Something is unusual, or in the way, and none of the above.
-    fn is_odd(&self, context: &Context) -> Option<(Level, Cause, Hold)> {
-        let odd = self.signs.alone || self.signs.crowded && self.signs.queue && context.second.is_saturated();
+    /// Its waits are as they hardly ever were, its tasks are taken off the CPU, and none of the above.
+    fn is_odd(&self) -> Option<(Level, Cause, Hold)> {
+        let odd = self.signs.alone && self.signs.crowded && self.signs.preempted;
         odd.then_some((Level::Watch, Cause::Undetermined, UNDETERMINED))
     }
 }
