@@ -14,6 +14,7 @@ pub mod invoke;
 pub mod journald;
 pub mod lines;
 pub mod netns;
+pub mod overload;
 pub mod paths;
 pub mod probe;
 pub mod process;
