@@ -7,6 +7,7 @@
 mod amplification;
 mod calibration;
 mod context;
+mod cpus;
 mod evidence;
 mod fever;
 mod incident;

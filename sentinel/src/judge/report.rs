@@ -171,7 +171,7 @@ pub(super) fn summary(
                 Signal::Fever => fever(&name, cause, evidence),
                 Signal::Amplification => amplification(&name, cause, evidence),
             };
-            sentence + &behind(scope, signal, context)
+            sentence + &behind(scope, signal, cause, context)
         }
     }
 }
@@ -210,7 +210,7 @@ fn jitter(name: &str, cause: Cause, evidence: &Evidence) -> String {
                 "{name} has {tasks:.1} tasks to run at a time and they crowd each other: they wait {share:.0} % of it"
             )
         }
-        Cause::Starved => format!("{name} waits {waiting:.0} ms per second for a CPU that others hold"),
+        Cause::Starved => format!("{name} waits {waiting:.0} ms per second for CPUs that others hold"),
         Cause::Throttled => format!("{name} is held back by its CPU limit and waits {waiting:.0} ms per second"),
         Cause::Convoy => {
             let switches = feature(evidence, "voluntary_per_s");
@@ -289,16 +289,18 @@ fn latent(name: &str, evidence: &Evidence) -> String {
     )
 }
 
-/// For the host: the scope that has most to do with it.
-fn behind(scope: &Scope, signal: Signal, context: &Context) -> String {
-    let top = match (scope.kind, signal) {
-        (ScopeKind::Host, Signal::Jitter) => &context.waiting,
-        (ScopeKind::Host, Signal::Fever) => &context.growing,
+/// For the host: the scope that has most to do with it. For a scope that others starve: who holds the CPUs.
+fn behind(scope: &Scope, signal: Signal, cause: Cause, context: &Context) -> String {
+    let (top, is) = match (scope.kind, signal, cause) {
+        (ScopeKind::Host, Signal::Jitter, _) => (&context.waiting, "most of it is"),
+        (ScopeKind::Host, Signal::Fever, _) => (&context.growing, "most of it is"),
+        (_, Signal::Jitter, Cause::Starved) => (&context.running, "most tasks on them are from"),
         _ => return String::new(),
     };
-    top.scope.as_ref().map_or_else(String::new, |(scope, _)| {
-        format!("; most of it is {}", printable(scope.name()))
-    })
+    top.scope
+        .as_ref()
+        .filter(|(other, _)| **other != *scope)
+        .map_or_else(String::new, |(other, _)| format!("; {is} {}", printable(other.name())))
 }
 
 fn feature(evidence: &Evidence, name: &str) -> f64 {

@@ -15,7 +15,7 @@ use super::{
     evidence::{Evidence, Reading, unix_s},
     fever::{Fever, Limits},
     incident::Moment,
-    jitter::Jitter,
+    jitter::{self, Jitter},
     report::{self, Reporter, Statement, calming, recovered, summary},
     track::{Said, Track},
     verdict::{self, Cause, IncidentState, Level, Signal, Verdict},
@@ -152,7 +152,14 @@ impl ScopeState {
         Self {
             scope: Arc::clone(scope),
             listed_ns: 0,
-            jitter: on(config.jitter.enabled).map(|()| Track::new(Jitter::default(), newborn)),
+            jitter: on(config.jitter.enabled).map(|()| {
+                let track = Track::new(Jitter::default(), newborn);
+                if newborn {
+                    track
+                } else {
+                    track.silent_for(jitter::WARM_UP_NS)
+                }
+            }),
             fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host), newborn)),
             amplification: on(config.amplification.enabled && !is_host)
                 .map(|()| Track::new(Amplification::default(), newborn)),
@@ -180,6 +187,7 @@ impl ScopeState {
         let mut finding = track.judge.observe(reading, sched, input.throttled_ns, context, config);
         if self.scope.kind == ScopeKind::Cgroup {
             context.waiting.offer(&self.scope, track.judge.waiting_ms_per_s());
+            context.running_next.offer(&self.scope, track.judge.runnable_tasks());
         } else {
             finding = finding.at_most(Level::Watch);
         }

@@ -41,6 +41,13 @@ impl<T> Track<T> {
         }
     }
 
+    /// The same for a judge that is given several readings a second: nothing is said before this much time was measured.
+    #[must_use]
+    pub(super) fn silent_for(mut self, ns: u64) -> Self {
+        self.ladder = self.ladder.silent_for(ns);
+        self
+    }
+
     /// The level that is said.
     #[must_use]
     pub(super) const fn level(&self) -> Level {
