@@ -13,7 +13,7 @@ use sentinel::{
 };
 use sentinel_common::histogram::{WAIT_BUCKETS, bucket_floor_ns};
 
-use crate::overload::Overload;
+use crate::queueing::Overload;
 
 /// Bytes in a page of the model.
 pub const PAGE_BYTES: u64 = 4096;

@@ -12,7 +12,7 @@ use sentinel::{
     sense::sample::Destination,
 };
 use sentinel_tests::{
-    overload::{Overload, Shop},
+    queueing::{Overload, Shop},
     synthetic::{Load, Rig, origin},
 };
 
