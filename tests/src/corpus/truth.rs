@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Truth {
     /// Name of the scope that has it.
     pub scope: String,
@@ -63,6 +64,7 @@ pub struct PhaseTruth {
 
 /// Something that may be said without being a fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Allowance {
     /// Name of a scope, with which the host may say it too; `None` for any.
     #[serde(default)]

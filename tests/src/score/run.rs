@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use anyhow::{Context as _, Result};
+
 use sentinel::{
     judge::{
         Judge, JudgeConfig, Verdict,
@@ -14,6 +16,7 @@ use super::outcome::{Finding, Outcome, Wrong};
 use crate::{
     corpus::{
         Kind,
+        recorded::{self, Recorded},
         scenario::Scenario,
         truth::{Allowance, Truth},
     },
@@ -34,6 +37,15 @@ pub struct Labels {
     pub never: Vec<(String, Phase)>,
     /// No forecast may be given.
     pub no_forecast: bool,
+}
+
+impl Labels {
+    /// Every reading has to be looked at, not only changes of level.
+    #[must_use]
+    pub fn need_every_tick(&self) -> bool {
+        let truth = |truth: &Truth| truth.exhausts.is_some() || truth.phase.is_some();
+        self.no_forecast || !self.never.is_empty() || self.truths.iter().any(truth)
+    }
 }
 
 /// Follows one recording.
@@ -257,9 +269,13 @@ pub fn judge(config: &sentinel::config::Config, origin: Origin, every_tick: bool
 #[must_use]
 pub fn run(kind: &Kind, seed: u64, scale: f64) -> Outcome {
     let mut scenario = kind.scenario(seed, scale);
-    let every_tick = scenario.needs_every_tick();
-    let mut judge = judge(&scenario.model.config, scenario.model.origin(), every_tick);
-    let mut referee = Referee::new(labels(&scenario));
+    let labels = labels(&scenario);
+    let mut judge = judge(
+        &scenario.model.config,
+        scenario.model.origin(),
+        labels.need_every_tick(),
+    );
+    let mut referee = Referee::new(labels);
     let mut verdicts = Vec::new();
     while let Some(sample) = scenario.next_sample() {
         judge.observe(sample, &mut verdicts);
@@ -269,4 +285,36 @@ pub fn run(kind: &Kind, seed: u64, scale: f64) -> Outcome {
     }
     let fine = scenario.model.config.interval.as_secs() <= 1;
     referee.end(kind.name, seed, kind.faulty, fine, scenario.model.exhausted.as_ref())
+}
+
+/// Runs a recording.
+///
+/// # Errors
+/// When it cannot be read to its end.
+pub fn run_recorded(recorded: &Recorded) -> Result<Outcome> {
+    let replay = recorded.open()?;
+    let config = recorded::config(&replay);
+    let label = &recorded.label;
+    let labels = Labels {
+        truths: label.truths.clone(),
+        allowances: label.allowances.clone(),
+        never: label
+            .never
+            .iter()
+            .map(|never| (never.scope.clone(), never.phase))
+            .collect(),
+        no_forecast: label.no_forecast,
+    };
+    let mut judge = judge(&config, replay.header().origin.clone(), labels.need_every_tick());
+    let mut referee = Referee::new(labels);
+    let mut verdicts = Vec::new();
+    for sample in replay {
+        let sample = sample.with_context(|| format!("reading {}", recorded.file.display()))?;
+        judge.observe(&sample, &mut verdicts);
+        referee.hear_sample(&sample, &verdicts);
+        verdicts.clear();
+    }
+    let exhausted = label.exhausted_s.map(|at_s| (at_s, String::new()));
+    let fine = config.interval.as_secs() <= 1;
+    Ok(referee.end(&label.kind, 0, label.faulty, fine, exhausted.as_ref()))
 }
