@@ -51,8 +51,6 @@ const BURST_NS: u64 = 2 * SECOND_NS / 5;
 const BULK_SHARE: f64 = 0.9;
 /// Less than this share of what was answered before is sent: queues shrink.
 const DRAINS: f64 = 0.9;
-/// Requests come at random: so many standard deviations of their number are chance.
-const NOISE_SIGMAS: f64 = 4.5;
 /// The risk has its own patience; nothing is added to it.
 const HOLD_RISK: Hold = Hold {
     watch_ns: 0,
@@ -93,6 +91,10 @@ pub(super) struct Amplification {
     /// How long there was a surplus that does no harm.
     harmless_ns: u64,
     turned: bool,
+    /// How long the usual answers have been missing.
+    silent_ns: u64,
+    /// The last reading asked for a `veto` because of retries.
+    held: bool,
 }
 
 impl Default for Amplification {
@@ -117,6 +119,8 @@ impl Default for Amplification {
             end_ns: 0,
             harmless_ns: 0,
             turned: false,
+            silent_ns: 0,
+            held: false,
         }
     }
 }
@@ -154,20 +158,30 @@ impl Amplification {
             paired: context.calibration.paired(),
             alone: context.calibration.alone(),
             repeated_per_s: self.worst.failures_per_s(),
+            fast_s: latest_s,
+            silent_ns: self.silent_ns,
+            held: self.held,
             config,
         };
+        let is_silent = signs.is_silent();
         let mut finding = signs.judge();
         if self.coverage < 0.5 {
             finding = finding.at_most(Level::Watch);
         }
         let symptoms = self.symptoms(&signs, latest_s);
+        self.held = finding.wanted == Level::Veto && finding.cause == Cause::RetryStorm;
+        self.silent_ns = if is_silent {
+            self.silent_ns.saturating_add(reading.elapsed_ns)
+        } else {
+            0
+        };
         self.turned = self.phases.step(reading.end_ns, reading.elapsed_ns, &symptoms);
         let burst = self.window.latest(BURST_NS);
         if let Some(seconds) = burst.seconds() {
             self.risk
                 .answered(burst.counts.answered() as f64 / seconds, reading.seconds());
         }
-        self.learn(reading, &finding, &fast);
+        self.learn(reading, &finding, &fast, config);
         self.measure_risk(reading, &work, &fast);
         if finding.wanted == Level::Nominal && self.risk.is_said() && self.phases.phase() == Phase::Healthy {
             finding = Finding {
@@ -195,15 +209,17 @@ impl Amplification {
     fn symptoms(&self, signs: &Signs<'_>, fast_s: f64) -> Symptoms {
         let fast = signs.fast;
         let needed_per_s = self.pasts.alpha.mean().unwrap_or(0.0) * fast.in_per_s;
+        let usual_in_per_s = self.pasts.inbound.mean();
         let begun = self.phases.phase() != Phase::Healthy;
         let both = |sign: &dyn Fn(&View) -> bool| sign(fast) && (begun || sign(signs.view));
         Symptoms {
             amplifying: both(&|view| signs.is_amplified(view)),
             failing: both(&|view| signs.is_failing(view)),
             inbound_per_s: fast.in_per_s,
-            usual_inbound_per_s: self.pasts.inbound.mean(),
+            usual_inbound_per_s: usual_in_per_s,
             failed: ratio(fast.failed_per_s, needed_per_s).unwrap_or(0.0),
-            noise: NOISE_SIGMAS / (fast.in_per_s * fast_s).max(1.0).sqrt(),
+            noise: 1.0 / (fast.in_per_s * fast_s).max(1.0).sqrt(),
+            usual_noise: usual_in_per_s.map_or(0.0, |usual| 1.0 / (usual * fast_s).max(1.0).sqrt()),
             refused_share: fast.refused_share(),
             taken_per_s: fast.out_per_s - fast.failures_per_s,
             needed_per_s,
@@ -212,11 +228,11 @@ impl Amplification {
     }
 
     /// What fails teaches little, and what is judged to be wrong nothing: a fault must not become the usual.
-    fn learn(&mut self, reading: Reading, finding: &Finding, fast: &View) {
+    fn learn(&mut self, reading: Reading, finding: &Finding, fast: &View, config: &AmplificationConfig) {
         let (at, seconds) = (reading.at(), reading.seconds());
         let phase = self.phases.phase();
         let wrong = finding.wanted == Level::Veto || matches!(phase, Phase::Overloaded | Phase::Metastable);
-        let failing = self.fails_more_than_usual();
+        let failing = self.fails_more_than_usual(config.floor_per_s);
         let surplus = finding.wanted == Level::Watch && finding.cause == Cause::FanOut || self.drifts();
         self.harmless_ns = if surplus && !wrong && !failing {
             self.harmless_ns.saturating_add(reading.elapsed_ns)
@@ -235,8 +251,10 @@ impl Amplification {
                 self.anchor.learn(alpha, seconds, ANCHOR_S);
             }
         }
-        if let Some(share) = fast.failed_share {
-            self.pasts.failing.learn(at, share, how(false));
+        if fast.out_per_s > 0.0 {
+            self.pasts
+                .failing
+                .learn(at, fast.failed_of(config.floor_per_s), how(false));
         }
         self.pasts.inbound.learn(at, self.view.in_per_s, how(false));
         self.pasts.packets.learn(at, self.view.packets_out_per_s, how(false));
@@ -248,12 +266,10 @@ impl Amplification {
     }
 
     /// What fails from the very start is as always.
-    fn fails_more_than_usual(&self) -> bool {
+    fn fails_more_than_usual(&self, floor_per_s: f64) -> bool {
+        let share = self.view.failed_of(floor_per_s);
         let usual = self.pasts.failing.mean();
-        let share = self.view.failed_share;
-        share
-            .zip(usual)
-            .is_some_and(|(share, usual)| share > LEARNED_SHARE.max(LEARNED_TIMES * usual))
+        usual.is_some_and(|usual| share > LEARNED_SHARE.max(LEARNED_TIMES * usual))
     }
 
     /// alpha has left behind what it was over the last half an hour.
@@ -281,6 +297,7 @@ impl Amplification {
         self.trajectory.clear();
         self.phases = Phases::default();
         self.worst = Worst::default();
+        (self.silent_ns, self.held) = (0, false);
     }
 
     /// What a verdict shows.

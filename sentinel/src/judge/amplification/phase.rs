@@ -19,8 +19,9 @@ pub(super) struct Symptoms {
     pub(super) usual_inbound_per_s: Option<f64>,
     /// Work out that fails for each unit that would do for what is asked: what shrinks when it recovers.
     pub(super) failed: f64,
-    /// By what share that moves by chance.
+    /// One standard deviation of the requests seen at once, as a share of them: now, and at the usual load.
     pub(super) noise: f64,
+    pub(super) usual_noise: f64,
     /// Share of work out that is refused.
     pub(super) refused_share: f64,
     /// Work out per second that the other side takes, whether it answers or not.
@@ -45,9 +46,13 @@ const NOT_FULL: f64 = 0.02;
 const LINGER_NS: u64 = 6 * SECOND_NS / 10;
 /// Time over which what fails is compared with itself, and the share of it that has to
 /// go; more once it was called metastable.
-const COMPARE_NS: u64 = SECOND_NS;
+const COMPARE_NS: u64 = 8 * SECOND_NS / 10;
 const SHRINKING: f64 = 0.15;
 const CLEARLY_SHRINKING: f64 = 0.3;
+/// Standard deviations that are chance: in what shrinks, in a load that begins, and in one that has gone.
+const NOISE_OF_SHRINKING: f64 = 4.5;
+const NOISE_OF_TRIGGER: f64 = 4.0;
+const NOISE_OF_GONE: f64 = 2.5;
 /// Calm before it is healthy again.
 const HEALTHY_NS: u64 = 3 * SECOND_NS;
 
@@ -74,7 +79,7 @@ impl Aftermath {
         }
         let metastable = self.phase == Some(Phase::Metastable);
         let share = if metastable { CLEARLY_SHRINKING } else { SHRINKING };
-        let shrinks = symptoms.failed < (1.0 - share.max(symptoms.noise)) * self.before;
+        let shrinks = symptoms.failed < (1.0 - share.max(NOISE_OF_SHRINKING * symptoms.noise)) * self.before;
         self.phase = Some(match (shrinks || drains, symptoms.amplifying) {
             (true, _) => Phase::Recovering,
             (false, true) => Phase::Metastable,
@@ -127,17 +132,18 @@ impl Phases {
     }
 
     fn next(&mut self, elapsed_ns: u64, symptoms: &Symptoms) -> Phase {
-        let load = |times: f64| {
+        let load = |times: f64, sigmas: f64| {
             symptoms
                 .usual_inbound_per_s
-                .is_some_and(|usual| symptoms.inbound_per_s > times * usual)
+                .is_some_and(|usual| symptoms.inbound_per_s > times.max(1.0 + sigmas * symptoms.usual_noise) * usual)
         };
+        let triggered = load(TRIGGER, NOISE_OF_TRIGGER);
         if !symptoms.amplifying && !symptoms.failing {
             return self.calm(elapsed_ns);
         }
         self.calm_ns = 0;
-        self.loaded |= load(TRIGGER);
-        self.full |= load(TRIGGER) && symptoms.refused_share >= FULL;
+        self.loaded |= triggered;
+        self.full |= triggered && symptoms.refused_share >= FULL;
         self.refused |= symptoms.failing
             && symptoms.usual_inbound_per_s.is_some()
             && symptoms.taken_per_s < TAKEN_LITTLE * symptoms.needed_per_s;
@@ -150,7 +156,7 @@ impl Phases {
             };
         // What is gone is not back because a little more is asked for by chance.
         let begun = self.aftermath.gone_ns > 0;
-        let gone = ended && !load(if begun { TRIGGER } else { GONE });
+        let gone = ended && !triggered && (begun || !load(GONE, NOISE_OF_GONE));
         if gone && symptoms.failing {
             let emptied = self.full && symptoms.refused_share < NOT_FULL;
             self.aftermath.step(elapsed_ns, symptoms, symptoms.drains || emptied);
@@ -202,7 +208,8 @@ mod tests {
                     inbound_per_s: *inbound_per_s,
                     usual_inbound_per_s: Some(100.0),
                     failed: (from + (to - from) * f64::from(step) / f64::from(steps)) / inbound_per_s,
-                    noise: 0.1,
+                    noise: 0.02,
+                    usual_noise: 0.0,
                     refused_share: 0.0,
                     taken_per_s: 4.0 * inbound_per_s,
                     needed_per_s: *inbound_per_s,
@@ -260,7 +267,8 @@ mod tests {
                 inbound_per_s: 100.0,
                 usual_inbound_per_s: Some(100.0),
                 failed: 4.0,
-                noise: 0.1,
+                noise: 0.02,
+                usual_noise: 0.0,
                 refused_share: 0.0,
                 taken_per_s,
                 needed_per_s: 100.0,

@@ -28,18 +28,22 @@ const HOLD_STORM: Hold = Hold {
     readings: 1,
     ..HOLD
 };
-/// Answers that do not come may only be slow: a first answer may take a second.
-const HOLD_SILENT: Hold = Hold {
-    veto_ns: 11 * SECOND_NS / 10,
-    ..HOLD
-};
 /// Where some answers come, or what is sent is not explained by what fails.
 const HOLD_WEAK: Hold = Hold {
     veto_ns: 3 * SECOND_NS,
     ..HOLD
 };
-/// Sigmas above the past that count.
+/// Answers that do not come may only be slow: a first answer may take a second.
+const SILENT_NS: u64 = 11 * SECOND_NS / 10;
+/// Sigmas above the past that count, and that keep up what was found.
 const SIGMAS: f64 = 3.0;
+const SIGMAS_HELD: f64 = 2.0;
+/// What was found goes on with this share of what began it.
+const HELD: f64 = 0.7;
+/// Standard deviations of the number of requests that are chance.
+const CHANCE: f64 = 3.0;
+/// More work in than this many times the usual is load, which explains some failures and retries.
+const LOADED: f64 = 1.5;
 /// Share of work out that fails: beyond doubt, or when the past knows less of it.
 const FAILING_SHARE: f64 = 0.3;
 const UNANSWERED_SHARE: f64 = 0.5;
@@ -48,8 +52,11 @@ const UNUSUAL_SHARE: f64 = 0.12;
 const CLIENT_SHARE: f64 = 0.5;
 /// Answers at most this share of what is usually asked and answered: they used to come and do not.
 const SILENT_SHARE: f64 = 0.5;
-/// With a past, alpha above this share of `storm_ratio` times its usual is a storm; without, `storm_ratio` itself.
+/// Half of it refused, and alpha this many times its usual: retries have begun. As long as load explains it, and without a
+/// past, it has to come nearer to `storm_ratio`.
+const STORM_BEGINS: f64 = 1.25;
 const STORM_SHARE: f64 = 0.75;
+const STORM_REFUSED: f64 = 0.5;
 /// Retries cannot be more than what failed: with less than this share of the surplus explained it is something else.
 const EXPLAINED_SHARE: f64 = 0.75;
 /// Without a past nearly all has to be refused: one of several back ends may always have been dead.
@@ -90,6 +97,12 @@ pub(super) struct Signs<'a> {
     pub(super) alone: f64,
     /// Attempts per second that fail at one destination.
     pub(super) repeated_per_s: Option<f64>,
+    /// Seconds that what is seen at once covers.
+    pub(super) fast_s: f64,
+    /// How long the usual answers have been missing.
+    pub(super) silent_ns: u64,
+    /// The reading before asked for a `veto` because of retries: a little less keeps it up.
+    pub(super) held: bool,
     pub(super) config: &'a AmplificationConfig,
 }
 
@@ -131,33 +144,56 @@ impl Signs<'_> {
     }
 
     fn above(&self, alpha: f64, decades: f64) -> bool {
+        if self.held {
+            return self.pasts.alpha.exceeded(self.at, alpha, SIGMAS_HELD, 0.0);
+        }
         self.pasts.alpha.exceeded(self.at, alpha, SIGMAS, decades)
     }
 
+    /// A threshold for what begins; lower for what goes on.
+    fn at_least(&self, threshold: f64) -> f64 {
+        if self.held { HELD * threshold } else { threshold }
+    }
+
     fn fails_unusually(&self, view: &View) -> bool {
-        view.failed_share
-            .is_some_and(|share| self.pasts.failing.exceeded(self.at, share, SIGMAS, self.paired))
+        let share = view.failed_of(self.config.floor_per_s);
+        let (sigmas, decades) = if self.held {
+            (SIGMAS_HELD, 0.0)
+        } else {
+            (SIGMAS, self.paired)
+        };
+        self.pasts.failing.exceeded(self.at, share, sigmas, decades)
     }
 
     fn is_refused(&self, view: &View) -> bool {
         let share = view.refused_share();
         let unusual = !self.pasts.failing.is_ready() || self.fails_unusually(view);
-        view.refused_per_s >= self.config.floor_per_s / 2.0
-            && (share >= FAILING_SHARE && unusual || share >= UNUSUAL_SHARE && self.fails_unusually(view))
+        view.refused_per_s >= self.at_least(self.config.floor_per_s / 2.0)
+            && (share >= FAILING_SHARE && unusual
+                || share >= self.at_least(UNUSUAL_SHARE) && self.fails_unusually(view))
     }
 
     /// Answers that used to come do not. Without a past it cannot be told from a scope that never gets any.
     fn is_unanswered(&self, view: &View, share: f64) -> bool {
-        view.unanswered_per_s >= self.config.floor_per_s / 2.0
-            && view.unanswered_share.is_some_and(|found| found >= share)
+        view.unanswered_per_s >= self.at_least(self.config.floor_per_s / 2.0)
+            && view.unanswered_share.is_some_and(|found| found >= self.at_least(share))
             && self.fails_unusually(view)
     }
 
     /// Hardly any of the usual answers comes, although as much is asked: not only new work that is slow to begin with.
-    fn is_silent(&self, view: &View) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
+        let view = self.fast;
         let usual_per_s = self.pasts.alpha.mean().map(|usual| usual * view.in_per_s);
         self.is_unanswered(view, UNANSWERED_SHARE)
             && usual_per_s.is_some_and(|usual| view.responses_per_s < SILENT_SHARE * usual)
+    }
+
+    /// More is asked than usual, beyond chance.
+    fn is_loaded(&self) -> bool {
+        self.pasts.inbound.mean().is_some_and(|usual| {
+            let chance = CHANCE / (usual * self.fast_s).max(1.0).sqrt();
+            self.fast.in_per_s > LOADED.max(1.0 + chance) * usual
+        })
     }
 
     fn is_lossy(&self, view: &View) -> bool {
@@ -169,39 +205,47 @@ impl Signs<'_> {
         view.refused_per_s >= self.config.floor_per_s && view.refused_share() > CLIENT_SHARE
     }
 
+    /// Seen at once: refused, and more than chance goes out beyond what comes in.
     fn is_storm(&self) -> bool {
-        let fast = self.fast;
-        let ratio = self.config.storm_ratio;
+        let (fast, ratio) = (self.fast, self.config.storm_ratio);
+        let refused = fast.refused_share();
         fast.out_per_s >= self.config.floor_per_s
-            && fast.refused_share() >= FAILING_SHARE
+            && refused >= FAILING_SHARE
             && self.is_refused(fast)
             && fast.alpha.is_some_and(|alpha| match self.pasts.alpha.mean() {
-                Some(usual) => alpha >= STORM_SHARE * ratio * usual.max(1.0) && self.above(alpha, self.paired),
-                None => alpha >= ratio && fast.refused_share() >= REFUSED_SHARE_WITHOUT_PAST,
+                Some(usual) => {
+                    let usual = usual.max(1.0);
+                    let begun = refused >= STORM_REFUSED && !self.is_loaded();
+                    let times = if begun { STORM_BEGINS } else { STORM_SHARE * ratio };
+                    let chance = CHANCE / (usual * fast.in_per_s * self.fast_s).max(1.0).sqrt();
+                    alpha >= times.max(1.0 + chance) * usual && self.above(alpha, self.paired)
+                }
+                None => alpha >= ratio && refused >= REFUSED_SHARE_WITHOUT_PAST,
             })
     }
 
     /// A scope that is asked for work.
     fn judge_ratio(&self, alpha: f64, fast: f64) -> Finding {
         let (view, config) = (self.view, self.config);
-        let above = self.above(alpha, self.paired) && self.above(fast, self.paired);
         let refused = self.is_refused(view) && self.is_refused(self.fast);
-        if above && alpha.min(fast) > config.veto_ratio {
+        let goes_on = fast > config.watch_ratio;
+        if goes_on && alpha > config.veto_ratio && self.above(alpha, self.paired) {
             let cause = self.cause(view);
+            let wanted = if self.is_explained_by_load(alpha) {
+                Level::Watch
+            } else {
+                Level::Veto
+            };
             if refused {
-                return found(
-                    Level::Veto,
-                    cause,
-                    if cause == Cause::FanOut { HOLD_WEAK } else { HOLD },
-                );
+                return found(wanted, cause, if cause == Cause::FanOut { HOLD_WEAK } else { HOLD });
             }
-            if self.is_silent(view) && self.is_silent(self.fast) && cause == Cause::RetryStorm {
-                return found(Level::Veto, cause, HOLD_SILENT);
+            if self.silent_ns >= SILENT_NS && cause == Cause::RetryStorm {
+                return found(wanted, cause, HOLD_STORM);
             }
             let unanswered = |view| self.is_unanswered(view, UNUSUAL_SHARE);
             let lossy = self.is_lossy(view) && self.is_lossy(self.fast);
             if unanswered(view) && unanswered(self.fast) || lossy {
-                return found(Level::Veto, cause, HOLD_WEAK);
+                return found(wanted, cause, HOLD_WEAK);
             }
         }
         if alpha > config.watch_ratio && self.above(alpha, self.alone) {
@@ -212,6 +256,12 @@ impl Signs<'_> {
             return found(Level::Watch, Cause::Undetermined, HOLD);
         }
         quiet()
+    }
+
+    /// A little is tried again because more is asked for than usual: it goes when the load goes, or is judged then.
+    fn is_explained_by_load(&self, alpha: f64) -> bool {
+        let usual = self.pasts.alpha.mean().unwrap_or(1.0).max(1.0);
+        self.is_loaded() && alpha < STORM_SHARE * self.config.storm_ratio * usual
     }
 
     /// Nobody asks it for work, so there is no ratio: it fails, and that is new, or it is one place again and again.

@@ -152,6 +152,12 @@ impl View {
         ratio(self.refused_per_s, self.out_per_s).unwrap_or(0.0)
     }
 
+    /// Share of work out that fails, where less than `floor_per_s` counts as that much: one request in flight is not all
+    /// of it.
+    pub(super) fn failed_of(&self, floor_per_s: f64) -> f64 {
+        ratio(self.failed_per_s, self.out_per_s.max(floor_per_s)).map_or(0.0, |share| share.min(1.0))
+    }
+
     /// It sends much and receives next to nothing.
     pub(super) fn is_one_way(&self) -> bool {
         self.in_per_s < INBOUND_PER_S
