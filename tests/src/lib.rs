@@ -19,6 +19,7 @@ pub mod netns;
 pub mod paths;
 pub mod probe;
 pub mod process;
+pub mod queueing;
 pub mod scene;
 pub mod score;
 pub mod shop;

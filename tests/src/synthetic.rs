@@ -13,6 +13,8 @@ use sentinel::{
 };
 use sentinel_common::histogram::{WAIT_BUCKETS, bucket_floor_ns};
 
+use crate::queueing::Overload;
+
 /// Bytes in a page of the model.
 pub const PAGE_BYTES: u64 = 4096;
 
@@ -115,6 +117,8 @@ pub struct Rig {
     pub net: bool,
     /// What its noise began with.
     pub seed: u64,
+    /// cgroups whose traffic is modelled request by request instead of following their load.
+    pub shops: BTreeMap<String, Overload>,
     noise: Noise,
     config: Config,
     available_mb: f64,
@@ -149,6 +153,7 @@ impl Rig {
             mem: true,
             net: true,
             seed,
+            shops: BTreeMap::new(),
             noise: Noise::new(seed),
             config: config.clone(),
             available_mb: 7000.0,
@@ -226,7 +231,9 @@ impl Rig {
             let mem = seconds
                 .filter(|_| self.mem)
                 .map(|s| self.mem_of(scope.cgroup_id, &load, s));
-            let net = self.net.then(|| net_of(&load, network_s, &mut self.noise));
+            let shop = self.shops.get_mut(scope.name()).map(|shop| shop.step(network_ms));
+            let net = shop.unwrap_or_else(|| net_of(&load, network_s, &mut self.noise));
+            let net = self.net.then_some(net);
             scopes.push(ScopeSample {
                 scope,
                 sched: sched.filter(|_| self.sched),

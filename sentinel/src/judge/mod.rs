@@ -13,7 +13,6 @@ mod fever;
 mod incident;
 mod jitter;
 mod losses;
-mod phase;
 mod report;
 mod sawtooth;
 mod scope;
