@@ -120,6 +120,18 @@ impl Cgroup {
     pub fn pids(&self) -> Vec<i32> {
         self.dir.pids()
     }
+
+    /// CPU time its tasks have used.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let text = fs::read_to_string(self.dir.path.join("cpu.stat"))?;
+        let used = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
+        Ok(Duration::from_micros(
+            used.context("no usage_usec in cpu.stat")?.parse()?,
+        ))
+    }
 }
 
 impl Dir {

@@ -17,6 +17,7 @@ mod run;
 mod setup;
 mod test;
 mod toolchain;
+mod trial;
 mod vm;
 mod workspace;
 
@@ -54,6 +55,12 @@ enum Task {
     },
     /// Checks the order of the stages and the other rules of the house.
     Layers,
+    /// Real faults on this machine, repeated and measured: `cargo xtask trial --help`.
+    Trial {
+        /// The trial and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Sets up, builds the agent and runs `sentinel run` as root.
     Run {
         /// Arguments for `sentinel run`.
@@ -86,6 +93,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Layers => layers::check(workspace.root())?,
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
+        Task::Trial { args } => return trial::trial(&workspace, &args),
         Task::Run { args } => run::run(&workspace, &args)?,
     }
     Ok(ExitCode::SUCCESS)

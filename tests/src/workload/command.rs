@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 
-use super::{cpu, exchange, http, memory, tcp};
+use super::{cpu, exchange, http, memory, overload, tcp};
 
 /// Loads for the contracts: each does one thing, for a bounded time, and says in JSON lines what it did.
 #[derive(Debug, Parser)]
@@ -27,6 +27,12 @@ pub enum Command {
     HttpBackend(http::Backend),
     /// Sends HTTP requests on a schedule that does not wait for answers.
     HttpClient(http::Client),
+    /// A backend of known capacity, which also does work nobody waits for any more.
+    OverloadBackend(overload::backend::Backend),
+    /// A gateway that retries.
+    OverloadGateway(overload::gateway::Gateway),
+    /// An open-loop client whose load can rise for a while, and that says what came back.
+    OverloadClient(overload::client::Client),
     /// Accepts connections and reads, or echoes, what arrives.
     TcpServer(tcp::Server),
     /// Sends a number of bytes over one connection.
@@ -53,6 +59,9 @@ impl Command {
             Self::Pagecache(load) => load.run(),
             Self::HttpBackend(load) => load.run(),
             Self::HttpClient(load) => load.run(),
+            Self::OverloadBackend(load) => load.run(),
+            Self::OverloadGateway(load) => load.run(),
+            Self::OverloadClient(load) => load.run(),
             Self::TcpServer(load) => load.run(),
             Self::Transfer(load) => load.run(),
             Self::Exchange(load) => load.run(),
