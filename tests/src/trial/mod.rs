@@ -6,10 +6,14 @@
 pub mod figures;
 pub mod machine;
 pub mod overload;
+pub mod quiet;
+pub mod recording;
+pub mod recordings;
 pub mod report;
 pub mod run_queue;
 pub mod stage;
 pub mod storm;
+pub mod work;
 
 use std::path::PathBuf;
 
@@ -40,6 +44,10 @@ enum Trial {
     Overload(overload::Overload),
     /// Busy tasks: as many as CPUs are silent, more are flagged, in order
     RunQueue(run_queue::RunQueue),
+    /// Ordinary work, about which nothing is to be said
+    Quiet(quiet::Quiet),
+    /// Scenes for the corpus, each recorded and labelled
+    Recordings(recordings::Recordings),
 }
 
 impl Cli {
@@ -66,6 +74,8 @@ impl Trial {
             Self::Storm(trial) => trial.run(keep),
             Self::Overload(trial) => trial.run(keep),
             Self::RunQueue(trial) => trial.run(keep),
+            Self::Quiet(trial) => trial.run(keep),
+            Self::Recordings(trial) => trial.run(keep),
         }
     }
 }

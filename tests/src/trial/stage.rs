@@ -1,17 +1,13 @@
 //! The stage of a trial: one agent for all its runs, and what it measured if that is to be kept.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
-use flate2::{Compression, write::GzEncoder};
+use anyhow::Result;
 use nix::sys::signal::Signal;
 
 use crate::agent::{Agent, Options};
+
+use super::recording::Recording;
 
 /// Every scope of a trial has this in its path.
 const OURS: &str = "sentinel-tests-";
@@ -39,13 +35,7 @@ pub enum Says {
 pub struct Stage {
     /// The agent.
     pub agent: Agent,
-    kept: Option<Kept>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    raw: PathBuf,
-    packed: PathBuf,
+    recording: Option<Recording>,
 }
 
 impl Stage {
@@ -54,35 +44,39 @@ impl Stage {
     /// # Errors
     /// It does not start or does not stay.
     pub fn open(name: &str, limit: Duration, says: Says, keep: &Keep) -> Result<Self> {
-        let mut stage = Self::open_cold(name, limit, says, keep)?;
+        let recording = keep.dir.as_deref().map(|dir| Recording::new(dir, name)).transpose()?;
+        let mut stage = Self::start(limit, says, recording)?;
         stage.agent.warm_up(WARM_UP)?;
         Ok(stage)
     }
 
-    /// The same without the warm-up.
+    /// Starts an agent that keeps what it measures, without the warm-up.
     ///
     /// # Errors
     /// It does not start.
-    pub fn open_cold(name: &str, limit: Duration, says: Says, keep: &Keep) -> Result<Self> {
+    pub fn recording(limit: Duration, says: Says, recording: Recording) -> Result<Self> {
+        Self::start(limit, says, Some(recording))
+    }
+
+    fn start(limit: Duration, says: Says, recording: Option<Recording>) -> Result<Self> {
         let mut options = Options::new()?.duration(limit).arg("--no-journal");
         if says == Says::Everything {
             options = options.arg("--every-tick").only_about(OURS);
         }
-        let kept = keep.dir.as_deref().map(|dir| Kept::new(dir, name)).transpose()?;
-        if let Some(kept) = &kept {
-            options = options.arg("--record").arg(&kept.raw);
+        if let Some(recording) = &recording {
+            options = options.arg("--record").arg(recording.raw());
         }
         Ok(Self {
             agent: options.start()?,
-            kept,
+            recording,
         })
     }
 
-    /// Ends the agent and packs what it measured.
+    /// Ends the agent and packs what it measured; where that is, and the beginning of its first reading.
     ///
     /// # Errors
     /// It does not end, or what it measured cannot be written.
-    pub fn close(mut self) -> Result<()> {
+    pub fn close(mut self) -> Result<Option<(Recording, u64)>> {
         let ended = self.agent.end(Signal::SIGTERM)?;
         anyhow::ensure!(
             ended.code == Some(0),
@@ -90,28 +84,10 @@ impl Stage {
             ended.ending,
             ended.stderr
         );
-        self.kept.map_or(Ok(()), |kept| kept.pack())
-    }
-}
-
-impl Kept {
-    fn new(dir: &Path, name: &str) -> Result<Self> {
-        fs::create_dir_all(dir).with_context(|| format!("the directory {}", dir.display()))?;
-        let raw = dir.join(format!("{name}.jsonl"));
-        // The agent does not write over a recording.
-        let _ = fs::remove_file(&raw);
-        Ok(Self {
-            packed: dir.join(format!("{name}.jsonl.gz")),
-            raw,
-        })
-    }
-
-    fn pack(&self) -> Result<()> {
-        let mut from = File::open(&self.raw).with_context(|| format!("reading {}", self.raw.display()))?;
-        let to = File::create(&self.packed).with_context(|| format!("writing {}", self.packed.display()))?;
-        let mut packer = GzEncoder::new(to, Compression::best());
-        io::copy(&mut from, &mut packer)?;
-        packer.finish()?;
-        Ok(fs::remove_file(&self.raw)?)
+        let Some(recording) = self.recording else {
+            return Ok(None);
+        };
+        let begin_ns = recording.pack()?;
+        Ok(Some((recording, begin_ns)))
     }
 }
