@@ -4,6 +4,7 @@
 //! lives in cgroups of its own and is gone afterwards.
 
 pub mod figures;
+pub mod leak;
 pub mod machine;
 pub mod overload;
 pub mod quiet;
@@ -44,6 +45,8 @@ enum Trial {
     Overload(overload::Overload),
     /// Busy tasks: as many as CPUs are silent, more are flagged, in order
     RunQueue(run_queue::RunQueue),
+    /// Forecasts of exhaustion against the time it really took, each leak under a `memory.max` of its own
+    Leak(leak::Leak),
     /// Ordinary work, about which nothing is to be said
     Quiet(quiet::Quiet),
     /// Scenes for the corpus, each recorded and labelled
@@ -74,6 +77,7 @@ impl Trial {
             Self::Storm(trial) => trial.run(keep),
             Self::Overload(trial) => trial.run(keep),
             Self::RunQueue(trial) => trial.run(keep),
+            Self::Leak(trial) => trial.run(keep),
             Self::Quiet(trial) => trial.run(keep),
             Self::Recordings(trial) => trial.run(keep),
         }

@@ -20,8 +20,6 @@ use super::{
 const PIECE: Duration = Duration::from_secs(300);
 /// Idle time between two pieces.
 const BETWEEN: Duration = Duration::from_secs(10);
-/// Pieces that run at once, beside those that run alone: a machine does more than one thing.
-const TOGETHER: usize = 2;
 
 /// Options of the trial.
 #[derive(Clone, Debug, Args)]
@@ -29,6 +27,9 @@ pub struct Quiet {
     /// How long
     #[arg(long, default_value_t = 60.0)]
     pub minutes: f64,
+    /// Pieces of work at the same time. Two builds with as many jobs as CPUs crowd each other: what is said then is true
+    #[arg(long, default_value_t = 1)]
+    pub together: usize,
 }
 
 impl Quiet {
@@ -40,9 +41,7 @@ impl Quiet {
         let (mut failed, mut done, mut round) = (Vec::new(), 0_usize, 0_usize);
         while wait::since(start_ns) < length {
             let left = length.saturating_sub(wait::since(start_ns));
-            // One alone, then two together, and on through all of them.
-            let count = if round % 2 == 0 { 1 } else { TOGETHER };
-            let pieces: Vec<work::Work> = (0..count)
+            let pieces: Vec<work::Work> = (0..self.together.max(1))
                 .map(|index| work::ALL[(round + index) % work::ALL.len()])
                 .collect();
             let names: Vec<&'static str> = pieces.iter().map(|work| work.name).collect();

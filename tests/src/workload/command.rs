@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 
-use super::{cpu, exchange, http, memory, overload, tcp};
+use super::{cpu, exchange, growth, http, memory, overload, tcp};
 
 /// Loads for the contracts: each does one thing, for a bounded time, and says in JSON lines what it did.
 #[derive(Debug, Parser)]
@@ -17,6 +17,8 @@ pub enum Command {
     Sleep(cpu::Sleep),
     /// Takes memory at a steady pace and never gives it back.
     Leak(memory::Leak),
+    /// Holds memory along a known course.
+    Growth(growth::Growth),
     /// Takes memory once and keeps it.
     AllocOnce(memory::AllocOnce),
     /// Maps and unmaps memory in a loop.
@@ -54,6 +56,7 @@ impl Command {
             Self::Duty(load) => load.run(),
             Self::Sleep(load) => load.run(),
             Self::Leak(load) => load.run(),
+            Self::Growth(load) => load.run(),
             Self::AllocOnce(load) => load.run(),
             Self::Pages(load) => load.run(),
             Self::Pagecache(load) => load.run(),

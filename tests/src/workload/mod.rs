@@ -6,6 +6,7 @@
 pub mod command;
 pub mod cpu;
 pub mod exchange;
+pub mod growth;
 pub mod http;
 pub mod memory;
 pub mod overload;
