@@ -1,16 +1,17 @@
 //! CPU time of the model: tasks share the CPUs max-min fairly over one quantum, and waits follow from who is in the way.
 //!
 //! Busy tasks want a CPU always. Short jobs arrive, run for a moment and sleep; a pool of workers bounds how many are
-//! runnable at a time. Below saturation they wait as in a queue with several servers: H. Sakasegawa, *An approximation
-//! formula Lq = a ρ^β / (1 - ρ)*, 1977. At saturation what was not served stays queued. Run-queue lengths are not drawn
+//! runnable at a time. Below saturation they wait as in a queue with several servers (`crowd.rs`). At saturation what was
+//! not served stays queued. Run-queue lengths are not drawn
 //! on their own: by Little's law their mean is time on CPU and time waiting, per second.
 
-use sentinel::sense::sample::{RunQueue, Sched};
-use sentinel_common::{histogram::wait_bucket, sched::WAIT_UNIT_NS};
+use sentinel::sense::sample::RunQueue;
 
 use super::{
     cgroup::Cgroup,
+    crowd::Crowd,
     noise::{Noise, Wander},
+    waits::Waits,
 };
 
 /// What one cgroup wants of the CPUs.
@@ -55,24 +56,23 @@ impl Default for Cpu {
 }
 
 /// Time a task runs before another one gets its turn, when there is another, seconds. Measured on a kernel 6.18 with two
-/// CPUs, as is what follows: eight slices for ten milliseconds.
+/// CPUs: eight slices for ten milliseconds.
 const SLICE_S: f64 = 0.001_4;
-/// How long a task that wakes waits where busy tasks hold all CPUs: for each of them beyond 0.7 per CPU, seconds. About
-/// 1 ms with as many as CPUs, 3 ms with twice, 10 ms with five times as many.
-const TURN_S: f64 = 0.002_6;
-const TURN_FREE: f64 = 0.7;
+/// How often a task that nobody disturbs is taken off its CPU all the same, per second.
+const UNDISTURBED_PER_S: f64 = 12.0;
+/// How long a thread waits that is handed a lock, seconds.
+const HANDOFF_S: f64 = 0.000_035;
 /// Wake-up of a task on an idle CPU, seconds.
 const WAKE_S: f64 = 0.000_008;
 /// Requests older than this are given up by who sent them: the backlog is no longer than that, seconds.
 const PATIENCE_S: f64 = 5.0;
-/// Above this the formula for waiting goes to infinity; a quantum never gets there.
-const UTILISATION_MAX: f64 = 0.985;
-
 /// What one cgroup asks for in a quantum.
 #[derive(Clone, Copy, Debug, Default)]
-struct Demand {
-    jobs: f64,
-    short_s: f64,
+pub(super) struct Demand {
+    /// Short jobs that arrive.
+    pub(super) jobs: f64,
+    /// CPU seconds of short jobs, what was left over before included.
+    pub(super) short_s: f64,
     /// Short jobs that are runnable at a time, at most.
     active: f64,
     /// CPU seconds that `cpu.max` allows.
@@ -205,183 +205,201 @@ fn fair_level(capacity_s: f64, dt: f64, cgroups: &[Cgroup], demands: &[Demand]) 
     low
 }
 
-/// What all cgroups together do to a task that wakes.
-#[derive(Clone, Copy, Debug)]
-struct Crowd {
-    /// How long short jobs wait for others like them, as a share of their length: a scheduler that shares evenly makes
-    /// nobody wait for more than that.
-    stretch: f64,
-    /// Mean wait of each of its slices for busy tasks, seconds.
-    turn_s: f64,
-    /// Share of short jobs that wait at all.
-    waits_share: f64,
-    /// Short jobs waiting, mean.
-    short_queue: f64,
-    /// Share of short work that lands on a CPU where a busy task runs.
-    on_busy: f64,
-    busy: f64,
-    short_s: f64,
-    steady: bool,
-}
-
-impl Crowd {
-    fn new(cpus: f64, dt: f64, cgroups: &[Cgroup], demands: &[Demand]) -> Self {
-        let (mut jobs, mut short_s, mut busy, mut workers, mut weighted) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        let mut steady = true;
-        for (cgroup, demand) in cgroups.iter().zip(demands) {
-            let cpu = &cgroup.cpu;
-            jobs += demand.jobs;
-            short_s += demand.short_s;
-            busy += cpu.busy;
-            // A cgroup that hardly runs is not in the queue with all its workers.
-            workers += cpu.workers.min(demand.jobs).min(3.0 * demand.short_s / dt);
-            weighted += demand.short_s * cpu.variability;
-            steady &= cpu.steady || cpu.busy == 0.0;
-        }
-        let steady = steady && busy > 0.0;
-        let variability = if short_s > 0.0 { weighted / short_s } else { 1.0 };
-        let offered = Offered {
-            jobs_per_s: jobs / dt,
-            service_s: if jobs > 0.0 { short_s / jobs } else { 0.0 },
-            variability,
-        };
-        // Short jobs wait for each other; only so many workers can be in the queue at a time.
-        let most = (workers + busy.min(cpus) - cpus).max(0.02);
-        let open = offered.queue_on(cpus);
-        let alone = if open > 0.0 { open * most / (open + most) } else { 0.0 };
-        // And for busy tasks, where those leave no CPU free.
-        let left = cpus - busy;
-        let full = if left > 0.0 {
-            libm::pow((short_s / dt / left).min(1.0), left)
-        } else {
-            1.0
-        };
-        let turn_s = TURN_S * ((busy / cpus).max(1.0) - TURN_FREE) * if busy > 0.0 { full } else { 0.0 };
-        let used = (short_s / dt / cpus).min(1.0);
-        Self {
-            stretch: if short_s > 0.0 { alone * dt / short_s } else { 0.0 },
-            turn_s,
-            waits_share: (used + full).clamp(0.02, 1.0),
-            short_queue: alone + turn_s * jobs / dt,
-            on_busy: full,
-            busy,
-            short_s,
-            steady,
-        }
-    }
-}
-
-/// Short jobs of all cgroups together.
-#[derive(Clone, Copy, Debug)]
-struct Offered {
-    jobs_per_s: f64,
-    service_s: f64,
-    variability: f64,
-}
-
-impl Offered {
-    /// Mean number of jobs that wait for one of so many servers.
-    fn queue_on(&self, servers: f64) -> f64 {
-        let used = (self.jobs_per_s * self.service_s / servers).min(UTILISATION_MAX);
-        let beta = libm::sqrt(2.0 * (servers + 1.0)) - 1.0;
-        let wait_s = self.service_s * self.variability * libm::pow(used, beta) / (servers * (1.0 - used));
-        wait_s * self.jobs_per_s
-    }
-}
-
 /// Gives a cgroup its time and counts it; returns seconds of runnable tasks, on CPU or waiting.
 fn settle(cgroup: &mut Cgroup, demand: Demand, level_s: f64, dt: f64, crowd: &Crowd, noise: &mut Noise) -> f64 {
-    let cpu = &mut cgroup.cpu;
-    let counts = &mut cgroup.sched;
-    let mut short_got = demand.short_s.min(demand.active * level_s);
-    let mut busy_got = cpu.busy * level_s;
-    let got = busy_got + short_got;
-    let held_back = if got > demand.cap_s && got > 0.0 {
-        demand.cap_s / got
-    } else {
-        1.0
-    };
-    short_got *= held_back;
-    busy_got *= held_back;
-    if held_back < 1.0 - 1e-9 {
+    let mut short_s = demand.short_s.min(demand.active * level_s);
+    let mut busy_s = cgroup.cpu.busy * level_s;
+    let held_back = (demand.cap_s / (busy_s + short_s).max(1e-12)).min(1.0);
+    (short_s, busy_s) = (short_s * held_back, busy_s * held_back);
+    let throttled = held_back < 1.0 - 1e-9;
+    if throttled {
         cgroup.throttled_ns += ((1.0 - held_back) * dt * 1e9) as u64;
     }
-    cpu.backlog_s = (demand.short_s - short_got).clamp(0.0, PATIENCE_S * cpu.short_cpus.max(0.01));
-    let mut wait_s = 0.0;
-    let noisy = |noise: &mut Noise, sigma: f64| if cpu.steady { 1.0 } else { noise.log_normal(sigma) };
-    if cpu.busy > 0.0 {
-        let overlap = crowd.short_s * crowd.on_busy * 0.5 * cpu.busy / crowd.busy.max(1e-9);
-        let waiting = (cpu.busy * dt - busy_got).max(overlap.min(cpu.busy * dt * 0.2));
-        let crowded = level_s < dt * (1.0 - 1e-6) || held_back < 1.0 - 1e-9;
-        let slices = if crowded { busy_got / SLICE_S } else { busy_got * 12.0 };
-        let square = noisy(noise, 0.5).min(6.0);
-        count(counts, slices.max(1e-9), waiting, 1.0 + 0.4 * square, noise, cpu.steady);
-        counts.involuntary += noise.round(slices);
-        wait_s += waiting;
-    }
-    if short_got > 0.0 || demand.jobs > 0.0 {
-        let unserved = demand.short_s > short_got + 1e-9;
-        let (jobs, waiting) = if unserved {
-            let jobs = short_got / (cpu.service_ms / 1e3);
-            (jobs.max(demand.active), (demand.active * dt - short_got).max(0.0))
-        } else {
-            let slices = (demand.short_s / SLICE_S).max(demand.jobs);
-            let waiting =
-                (demand.jobs * WAKE_S + demand.short_s * crowd.stretch + slices * crowd.turn_s) * noisy(noise, 0.4);
-            (demand.jobs, waiting.min((demand.active * dt - short_got).max(0.0)))
-        };
-        let tail = noisy(noise, 0.7).min(8.0);
-        let square = if unserved { 1.5 } else { 2.0 * tail / crowd.waits_share };
-        count(counts, jobs, waiting, square, noise, cpu.steady);
-        counts.voluntary += noise.round(jobs);
-        // A job longer than a slice is pre-empted where others wait.
-        let preempted = (short_got / SLICE_S - jobs).max(0.0) * crowd.waits_share;
-        counts.involuntary += noise.round(preempted);
-        wait_s += waiting;
-    }
-    if cpu.handoffs_per_s > 0.0 {
-        let handoffs = cpu.handoffs_per_s * dt * noisy(noise, 0.2);
-        let waiting = handoffs * 0.000_035 * noisy(noise, 0.3);
-        count(counts, handoffs, waiting, 2.0, noise, false);
-        counts.voluntary += noise.round(handoffs);
-        wait_s += waiting;
-    }
-    let on_cpu = busy_got + short_got;
-    counts.on_cpu_ns += (on_cpu * 1e9) as u64;
-    on_cpu + wait_s
+    let patience_s = PATIENCE_S * cgroup.cpu.short_cpus.max(0.01);
+    cgroup.cpu.backlog_s = (demand.short_s - short_s).clamp(0.0, patience_s);
+    let crowded = throttled || level_s < dt * (1.0 - 1e-6);
+    let waited_s = wait_busy(cgroup, busy_s, crowded, dt, crowd, noise)
+        + wait_short(cgroup, demand, short_s, dt, crowd, noise)
+        + hand_over(cgroup, dt, noise);
+    cgroup.sched.on_cpu_ns += ((busy_s + short_s) * 1e9) as u64;
+    busy_s + short_s + waited_s
 }
 
-/// Counts `waits` waits that add up to `waiting_s`; `square` is their mean square over the squared mean.
-fn count(counts: &mut Sched, waits: f64, waiting_s: f64, square: f64, noise: &mut Noise, steady: bool) {
-    let whole = if steady { waits as u64 } else { noise.round(waits) };
-    if whole == 0 {
-        return;
+fn noisy(cgroup: &Cgroup, noise: &mut Noise, sigma: f64) -> f64 {
+    if cgroup.cpu.steady {
+        1.0
+    } else {
+        noise.log_normal(sigma)
     }
-    counts.waits += whole;
-    counts.wait_ns += (waiting_s * 1e9) as u64;
-    let mean_ns = waiting_s * 1e9 / waits;
-    let units = mean_ns / WAIT_UNIT_NS as f64;
-    counts.wait_units_squared += (waits * units * units * square) as u64;
-    spread(&mut counts.buckets, whole, mean_ns);
 }
 
-/// An exponential distribution over log2 buckets: its mass from 1/16 of the mean up to 8 times.
-fn spread(buckets: &mut [u32], waits: u64, mean_ns: f64) {
-    const SHARES: [(f64, f64); 6] = [
-        (1.0 / 16.0, 0.118),
-        (0.25, 0.103),
-        (0.5, 0.173),
-        (1.0, 0.238),
-        (2.0, 0.233),
-        (4.0, 0.135),
-    ];
-    let mut left = waits;
-    for (times, share) in SHARES.iter().rev() {
-        let part = ((waits as f64 * share) as u64).min(left);
-        let bucket = wait_bucket((mean_ns * times * 0.75) as u64);
-        buckets[bucket] = buckets[bucket].saturating_add(part as u32);
-        left -= part;
+fn whole(cgroup: &Cgroup, noise: &mut Noise, count: f64) -> u64 {
+    if cgroup.cpu.steady {
+        count as u64
+    } else {
+        noise.round(count)
     }
-    let middle = wait_bucket((mean_ns * 0.75) as u64);
-    buckets[middle] = buckets[middle].saturating_add(left as u32);
+}
+
+/// Busy tasks wait whenever they do not run: once after each slice where others want the CPU.
+fn wait_busy(cgroup: &mut Cgroup, got_s: f64, crowded: bool, dt: f64, crowd: &Crowd, noise: &mut Noise) -> f64 {
+    let busy = cgroup.cpu.busy;
+    if busy <= 0.0 {
+        return 0.0;
+    }
+    // Short jobs that land beside them take the CPU for a moment.
+    let overlap_s = crowd.short_s * crowd.on_busy * 0.5 * busy / crowd.busy.max(1e-9);
+    let sum_s = (busy * dt - got_s).max(overlap_s.min(busy * dt * 0.2));
+    let slices = if crowded {
+        got_s / SLICE_S
+    } else {
+        got_s * UNDISTURBED_PER_S
+    };
+    let count = whole(cgroup, noise, slices);
+    let square = 1.0 + 0.4 * noisy(cgroup, noise, 0.5).min(6.0);
+    let waits = Waits {
+        count,
+        sum_s,
+        square,
+        share: 1.0,
+    };
+    waits.add_to(&mut cgroup.sched);
+    cgroup.sched.involuntary += count;
+    sum_s
+}
+
+/// Short jobs wait once each; those that are not served in time all wait, all the time.
+fn wait_short(cgroup: &mut Cgroup, demand: Demand, got_s: f64, dt: f64, crowd: &Crowd, noise: &mut Noise) -> f64 {
+    if got_s <= 0.0 && demand.jobs <= 0.0 {
+        return 0.0;
+    }
+    let most_s = (demand.active * dt - got_s).max(0.0);
+    let waits = if demand.short_s > got_s + 1e-9 {
+        let jobs = (got_s * 1e3 / cgroup.cpu.service_ms).max(demand.active);
+        Waits {
+            count: whole(cgroup, noise, jobs),
+            sum_s: most_s,
+            square: 1.5,
+            share: 1.0,
+        }
+    } else {
+        let slices = (demand.short_s / SLICE_S).max(demand.jobs);
+        let sum_s = demand.jobs * WAKE_S + demand.short_s * crowd.stretch + slices * crowd.turn_s;
+        let sum_s = (sum_s * noisy(cgroup, noise, 0.4)).min(most_s);
+        let square = 2.0 * noisy(cgroup, noise, 0.7).min(8.0) / crowd.waits_share;
+        Waits {
+            count: whole(cgroup, noise, demand.jobs),
+            sum_s,
+            square,
+            share: crowd.waits_share,
+        }
+    };
+    waits.add_to(&mut cgroup.sched);
+    cgroup.sched.voluntary += waits.count;
+    // A job longer than a slice is pre-empted where others wait.
+    let preempted = (got_s / SLICE_S - demand.jobs).max(0.0) * crowd.waits_share;
+    cgroup.sched.involuntary += whole(cgroup, noise, preempted);
+    waits.sum_s
+}
+
+/// A lock goes from thread to thread: each time a voluntary switch, and the wait of the one that wakes.
+fn hand_over(cgroup: &mut Cgroup, dt: f64, noise: &mut Noise) -> f64 {
+    if cgroup.cpu.handoffs_per_s <= 0.0 {
+        return 0.0;
+    }
+    let count = {
+        let factor = noise.log_normal(0.2);
+        noise.round(cgroup.cpu.handoffs_per_s * dt * factor)
+    };
+    let sum_s = count as f64 * HANDOFF_S * noise.log_normal(0.3);
+    let waits = Waits {
+        count,
+        sum_s,
+        square: 2.0,
+        share: 1.0,
+    };
+    waits.add_to(&mut cgroup.sched);
+    cgroup.sched.voluntary += count;
+    sum_s
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten seconds of two CPUs.
+    fn ten_seconds(cgroups: &mut [Cgroup]) -> RunQueue {
+        let mut noise = Noise::new("cpu", 1);
+        let mut scheduler = Scheduler::default();
+        for _ in 0..100 {
+            scheduler.step(2.0, 0.1, 1.0, cgroups, &mut noise);
+        }
+        scheduler.run_queue(2.0, &mut noise)
+    }
+
+    fn busy(tasks: f64) -> Cgroup {
+        let mut cgroup = Cgroup::new("busy");
+        (cgroup.cpu.busy, cgroup.cpu.short_cpus) = (tasks, 0.0);
+        cgroup
+    }
+
+    fn seconds(cgroup: &Cgroup) -> (f64, f64) {
+        (cgroup.sched.on_cpu_ns as f64 / 1e9, cgroup.sched.wait_ns as f64 / 1e9)
+    }
+
+    #[test]
+    fn busy_tasks_share_the_cpus_and_wait_the_rest_of_the_time() {
+        for (tasks, on_cpu, waiting) in [
+            (1.0, 10.0, 0.0),
+            (2.0, 20.0, 0.0),
+            (4.0, 20.0, 20.0),
+            (16.0, 20.0, 140.0),
+        ] {
+            let mut cgroups = [busy(tasks)];
+            let queue = ten_seconds(&mut cgroups);
+            let (ran, waited) = seconds(&cgroups[0]);
+            assert!(
+                (ran - on_cpu).abs() < 0.01 && (waited - waiting).abs() < 0.01,
+                "{tasks}: {ran} {waited}"
+            );
+            let length = queue.length as f64 / queue.samples as f64;
+            assert!((length - tasks / 2.0).abs() < 0.01, "{tasks}: by Little's law {length}");
+        }
+    }
+
+    #[test]
+    fn cgroups_get_their_share_by_tasks_and_never_more_than_there_is() {
+        let mut web = Cgroup::new("web");
+        (web.cpu.short_cpus, web.cpu.workers) = (0.2, 4.0);
+        let mut cgroups = [busy(6.0), busy(2.0), web];
+        ten_seconds(&mut cgroups);
+        let [six, two, web] = cgroups.each_ref().map(|cgroup| seconds(cgroup).0);
+        assert!((six / two - 3.0).abs() < 0.01, "{six} {two}");
+        assert!((six + two + web - 20.0).abs() < 0.05, "{six} {two} {web}");
+    }
+
+    #[test]
+    fn a_limit_holds_back_and_is_counted() {
+        let mut limited = busy(2.0);
+        limited.cpu.quota_cpus = Some(0.5);
+        let mut cgroups = [limited];
+        ten_seconds(&mut cgroups);
+        let (ran, waited) = seconds(&cgroups[0]);
+        assert!(
+            (ran - 5.0).abs() < 0.01 && (waited - 15.0).abs() < 0.01,
+            "{ran} {waited}"
+        );
+        assert!((cgroups[0].throttled_ns as f64 / 1e9 - 7.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_steady_crowd_is_the_same_every_second() {
+        let mut steady = busy(6.0);
+        steady.cpu.steady = true;
+        let mut cgroups = [steady];
+        ten_seconds(&mut cgroups);
+        let first = std::mem::take(&mut cgroups[0].sched);
+        ten_seconds(&mut cgroups);
+        assert_eq!(first, cgroups[0].sched);
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod cpu;
+mod crowd;
 mod faulty_cpu;
 mod faulty_memory;
 mod faulty_network;
@@ -20,7 +21,9 @@ pub mod noise;
 pub mod recorded;
 pub mod scenario;
 mod shapes;
+mod totals;
 pub mod truth;
 pub mod upstream;
+mod waits;
 
 pub use kinds::{KINDS, Kind};
