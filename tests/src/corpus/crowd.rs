@@ -1,7 +1,7 @@
 //! How tasks get in each other's way: how long short jobs wait for one another, and for busy tasks that hold the CPUs.
 //! Formulas only; no noise and no counters.
 
-use super::{cgroup::Cgroup, cpu::Demand};
+use super::{cgroup::Cgroup, scheduler::Demand};
 
 /// How long a task that wakes waits where busy tasks hold all CPUs: for each of them beyond 0.7 per CPU, seconds. About
 /// 1 ms with as many as CPUs, 3 ms with twice, 10 ms with five times as many.

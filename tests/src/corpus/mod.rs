@@ -20,9 +20,11 @@ pub mod network;
 pub mod noise;
 pub mod recorded;
 pub mod scenario;
+pub mod scheduler;
 mod shapes;
 mod totals;
 pub mod truth;
+mod turns;
 pub mod upstream;
 mod waits;
 

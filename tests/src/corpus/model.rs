@@ -13,9 +13,9 @@ use sentinel::{
 
 use super::{
     cgroup::Cgroup,
-    cpu::Scheduler,
     memory::PAGE_BYTES,
     noise::{Noise, Wander},
+    scheduler::Scheduler,
     totals::{sum_mem, sum_sched},
 };
 
@@ -77,7 +77,8 @@ pub struct Model {
     pub common: Wander,
     /// When, in seconds from the beginning, and of whom, memory ran out first; the host's own name is empty.
     pub exhausted: Option<(f64, String)>,
-    scheduler: Scheduler,
+    /// Its CPUs.
+    pub scheduler: Scheduler,
     crowded_s: Option<f64>,
     next_id: u64,
     now_ns: u64,
