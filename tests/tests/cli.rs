@@ -115,9 +115,14 @@ fn the_schema_of_a_verdict_names_every_field_of_a_verdict() -> Result<()> {
         "unit",
         "baseline",
         "sigma",
+        "rarity",
+        "calibration",
         "velocity_per_s",
         "acceleration_per_s2",
         "forecast",
+        "risk",
+        "destination",
+        "incident",
         "features",
         "window_ms",
         "coverage",
@@ -128,7 +133,7 @@ fn the_schema_of_a_verdict_names_every_field_of_a_verdict() -> Result<()> {
     ] {
         ensure!(properties.contains_key(field), "no {field} in {schema:#}");
     }
-    ensure!(properties.len() == 27, "{:?}", properties.keys());
+    ensure!(properties.len() == 32, "{:?}", properties.keys());
     Ok(())
 }
 

@@ -35,6 +35,9 @@ impl Config {
         config.network_interval = network_interval(&mut top, config.interval)?;
         config.max_cgroups = top.integer("max_cgroups")?.unwrap_or(defaults.max_cgroups);
         config.autonomy = word(&mut top, "autonomy", &Autonomy::ALL.map(|it| (it.name(), it)))?.unwrap_or_default();
+        config.false_alarms_per_week = top
+            .number("false_alarms_per_week")?
+            .unwrap_or(defaults.false_alarms_per_week);
         if let Some(mut section) = top.section("jitter")? {
             config.jitter = jitter(&mut section)?;
             top.origins.append(&mut section.origins);

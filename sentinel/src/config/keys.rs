@@ -102,6 +102,7 @@ pub const KEYS: &[Key] = &[
     key("", "network_interval", Kind::Time(ms(50), ms(MINUTE_MS)), "time"),
     key("", "max_cgroups", Kind::Integer(16, 65_535), "cgroups"),
     key("", "autonomy", Kind::Word(AUTONOMY), ""),
+    key("", "false_alarms_per_week", Kind::Number(0.001, 1000.0), "1/week"),
     key("jitter", "enabled", Kind::Flag, ""),
     key("jitter", "sigma", Kind::Number(0.1, 100.0), "sigmas"),
     key("jitter", "floor_ms_per_s", Kind::Number(0.0, 1e6), "ms/s"),

@@ -68,6 +68,8 @@ pub struct Config {
     pub max_cgroups: u32,
     /// What the agent may do by itself.
     pub autonomy: Autonomy,
+    /// False alarms accepted per week of this host; 0.001 to 1000. The rarity that signs need follows from it. Default 1.
+    pub false_alarms_per_week: f64,
     /// Judge of the scheduler signal.
     pub jitter: JitterConfig,
     /// Judge of the memory signal.
@@ -160,6 +162,7 @@ impl Default for Config {
             network_interval: Duration::from_millis(200),
             max_cgroups: 1024,
             autonomy: Autonomy::Observe,
+            false_alarms_per_week: 1.0,
             jitter: JitterConfig {
                 enabled: true,
                 sigma: 2.0,

@@ -119,6 +119,7 @@ impl Config {
             ("", "network_interval") => keys::time(self.network_interval),
             ("", "max_cgroups") => self.max_cgroups.to_string(),
             ("", "autonomy") => self.autonomy.name().into(),
+            ("", "false_alarms_per_week") => self.false_alarms_per_week.to_string(),
             ("jitter", "enabled") => self.jitter.enabled.to_string(),
             ("jitter", "sigma") => self.jitter.sigma.to_string(),
             ("jitter", "floor_ms_per_s") => self.jitter.floor_ms_per_s.to_string(),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{
+    statistics::At,
     threshold::Hold,
-    verdict::{Baseline, Cause, Forecast, Level, Phase},
+    verdict::{Baseline, Cause, Forecast, Level, Phase, Risk},
 };
-use crate::sense::sample::Destination;
+use crate::{sense::sample::Destination, time::Now};
 
 /// One second in nanoseconds.
 pub(super) const SECOND_NS: u64 = 1_000_000_000;
@@ -18,6 +19,8 @@ pub(super) struct Reading {
     pub(super) end_ns: u64,
     /// Its length, nanoseconds, above zero.
     pub(super) elapsed_ns: u64,
+    /// Its end by the wall clock, seconds since the epoch.
+    pub(super) unix_s: u64,
 }
 
 impl Reading {
@@ -25,6 +28,15 @@ impl Reading {
     #[must_use]
     pub(super) fn seconds(&self) -> f64 {
         self.elapsed_ns as f64 / 1e9
+    }
+
+    /// The same for a series' past.
+    #[must_use]
+    pub(super) fn at(&self) -> At {
+        At {
+            unix_s: self.unix_s,
+            seconds: self.seconds(),
+        }
     }
 }
 
@@ -57,16 +69,20 @@ pub(super) struct Evidence {
     pub(super) baseline: Option<Baseline>,
     /// Sigmas above it.
     pub(super) sigma: Option<f64>,
+    /// How rarely it was as high, decades.
+    pub(super) rarity: Option<f64>,
     /// First derivative.
     pub(super) velocity_per_s: Option<f64>,
     /// Second derivative.
     pub(super) acceleration_per_s2: Option<f64>,
     /// Time to exhaustion.
     pub(super) forecast: Option<Forecast>,
+    /// What retries would do.
+    pub(super) risk: Option<Risk>,
     /// Phase.
     pub(super) phase: Option<Phase>,
     /// Where connection attempts fail most.
-    pub(super) worst_destination: Option<Destination>,
+    pub(super) destination: Option<Destination>,
     /// Named numbers.
     pub(super) features: BTreeMap<String, f64>,
     /// Window, milliseconds.
@@ -82,6 +98,12 @@ impl Evidence {
             self.features.insert(name.to_owned(), value);
         }
     }
+}
+
+/// Wall clock in seconds since the epoch; 0 for a clock set before it.
+#[must_use]
+pub(super) fn unix_s(now: Now) -> u64 {
+    u64::try_from(now.unix_ms / 1000).unwrap_or(0)
 }
 
 /// `part / whole`, or `None` when the whole is not above zero: no ratio, not an infinite one.

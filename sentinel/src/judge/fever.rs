@@ -6,15 +6,17 @@ use crate::{
 };
 
 use super::{
-    baseline::{Baseline, Learn},
     context::Context,
     evidence::{Evidence, Finding, Reading, SECOND_NS, ratio},
     sawtooth::Sawtooth,
+    statistics::{
+        Learn, Past,
+        trajectory::Trajectory,
+        trend::{Growth, Trend},
+        window::{Counts, Window},
+    },
     threshold::Hold,
-    trajectory::Trajectory,
-    trend::{Growth, Trend},
     verdict::{Cause, Forecast, Level},
-    window::{Counts, Window},
 };
 
 /// Window of the value, nanoseconds.
@@ -108,7 +110,7 @@ pub(super) struct Fever {
     slow: Growth,
     sawtooth: Sawtooth,
     trajectory: Trajectory,
-    baseline: Baseline,
+    baseline: Past,
     is_host: bool,
     view: View,
 }
@@ -123,7 +125,7 @@ impl Fever {
             slow: Growth::new(SLOW_STEP_S),
             sawtooth: Sawtooth::default(),
             trajectory: Trajectory::default(),
-            baseline: Baseline::new(0.05),
+            baseline: Past::new(0.05),
             is_host,
             view: View::default(),
         }
@@ -147,7 +149,7 @@ impl Fever {
             Level::Watch => Learn::Slowly,
             _ => Learn::Fully,
         };
-        self.baseline.learn(self.view.velocity_mb_per_s, reading.seconds(), how);
+        self.baseline.learn(reading.at(), self.view.velocity_mb_per_s, how);
         let hold = if cause == Cause::Burst { HOLD_BURST } else { HOLD };
         Finding { wanted, cause, hold }
     }
@@ -314,6 +316,7 @@ impl Fever {
             value: Some(view.velocity_mb_per_s),
             baseline: self.baseline.published(),
             sigma: self.baseline.sigmas(view.velocity_mb_per_s),
+            rarity: self.baseline.decades(view.velocity_mb_per_s),
             velocity_per_s: velocity.map(|slope| slope.per_s),
             acceleration_per_s2: self.trajectory.acceleration_per_s2(),
             forecast: view.forecast,

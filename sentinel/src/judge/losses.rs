@@ -4,8 +4,8 @@ use crate::sense::sample::Loss;
 
 use super::{
     evidence::SECOND_NS,
+    statistics::window::{Counts, Window},
     verdict::Signal,
-    window::{Counts, Window},
 };
 
 /// Losses that make a slot's counts incomplete, whatever the sensor.

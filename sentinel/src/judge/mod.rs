@@ -5,22 +5,21 @@
 #![forbid(unsafe_code)]
 
 mod amplification;
-mod baseline;
+mod calibration;
 mod context;
-mod dispersion;
+mod cpus;
 mod evidence;
 mod fever;
+mod incident;
 mod jitter;
 mod losses;
-mod phase;
 mod report;
 mod sawtooth;
 mod scope;
+mod statistics;
 mod threshold;
-mod trajectory;
-mod trend;
+mod track;
 pub mod verdict;
-mod window;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -47,6 +46,8 @@ pub struct JudgeConfig {
     pub interval: Duration,
     /// Goes into every verdict.
     pub autonomy: Autonomy,
+    /// False alarms that the operator accepts, per week of this host.
+    pub false_alarms_per_week: f64,
     /// `[jitter]`
     pub jitter: JitterConfig,
     /// `[fever]`
@@ -65,6 +66,7 @@ impl From<&Config> for JudgeConfig {
         Self {
             interval: config.interval,
             autonomy: config.autonomy,
+            false_alarms_per_week: config.false_alarms_per_week,
             jitter: config.jitter.clone(),
             fever: config.fever.clone(),
             amplification: config.amplification.clone(),
@@ -115,7 +117,7 @@ impl Judge {
     pub fn new(config: JudgeConfig, origin: Arc<Origin>) -> Self {
         Self {
             reporter: Reporter::new(Arc::clone(&origin), config.autonomy),
-            context: Context::new(&origin),
+            context: Context::new(&origin, config.false_alarms_per_week),
             config,
             host: Arc::new(Scope::host()),
             scopes: BTreeMap::new(),
@@ -157,7 +159,7 @@ impl Judge {
         let state = listed_state(&mut self.scopes, &self.host, &self.config, newborn);
         state.listed_ns = now_ns;
         state.observe(host, &mut self.context, &mut desk);
-        drop_unlisted(&mut self.scopes, &mut desk);
+        drop_unlisted(&mut self.scopes, &mut self.context, &mut desk);
     }
 
     /// Every signal of every scope, in order of scope.
@@ -196,12 +198,12 @@ fn listed_state<'a>(
     state
 }
 
-fn drop_unlisted(scopes: &mut BTreeMap<(ScopeKind, u64), Box<ScopeState>>, desk: &mut Desk<'_>) {
+fn drop_unlisted(scopes: &mut BTreeMap<(ScopeKind, u64), Box<ScopeState>>, context: &mut Context, desk: &mut Desk<'_>) {
     let (now_ns, tolerance_ns) = (desk.now.monotonic_ns, desk.config.tolerance_ns());
     scopes.retain(|_, state| {
         let listed = now_ns.saturating_sub(state.listed_ns) <= tolerance_ns;
         if !listed {
-            state.bury(desk);
+            state.bury(context, desk);
         }
         listed
     });

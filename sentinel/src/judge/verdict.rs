@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Autonomy, sense::sample::Scope};
+use crate::{
+    config::Autonomy,
+    sense::sample::{Destination, Scope},
+};
 
 /// The schema name in every verdict.
 pub const SCHEMA: &str = "sentinel.verdict/1";
@@ -47,12 +50,28 @@ pub struct Verdict {
     pub baseline: Option<Baseline>,
     /// How many of the baseline's sigmas the value lies above its mean; `None` without a baseline.
     pub sigma: Option<f64>,
+    /// How rarely the scope's own past was as high, in decades: `-log10` of the share of readings, 0 to 12; `None` without
+    /// enough past.
+    #[serde(default)]
+    pub rarity: Option<f64>,
+    /// The false alarms that the thresholds accept.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
     /// First derivative of the value, `unit` per second.
     pub velocity_per_s: Option<f64>,
     /// Second derivative, `unit` per second squared.
     pub acceleration_per_s2: Option<f64>,
     /// When the scope's limit will be reached, if it goes on like this.
     pub forecast: Option<Forecast>,
+    /// What would happen if requests began to fail; `None` where load or capacity was not measured.
+    #[serde(default)]
+    pub risk: Option<Risk>,
+    /// Where most of its connection attempts fail; `None` when none do.
+    #[serde(default)]
+    pub destination: Option<Destination>,
+    /// The incident it belongs to; `None` when nothing is wrong and nothing just ended.
+    #[serde(default)]
+    pub incident: Option<Incident>,
     /// The evidence: named numbers the cause rests on. Units end the names.
     pub features: BTreeMap<String, f64>,
     /// Milliseconds the value was computed over.
@@ -204,6 +223,15 @@ pub struct Baseline {
     pub samples: u64,
 }
 
+/// What the thresholds follow from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Calibration {
+    /// False alarms accepted per week of this host, all scopes and signals together.
+    pub false_alarms_per_week: f64,
+    /// Decades by which a sign has to be rare to speak for itself; half of it when a second, independent one agrees.
+    pub decades: f64,
+}
+
 /// Time to exhaustion.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
@@ -215,6 +243,59 @@ pub struct Forecast {
     pub latest_s: Option<f64>,
     /// The limit, bytes.
     pub limit_bytes: u64,
+}
+
+/// Whether retries alone would keep a scope overloaded once its requests began to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Risk {
+    /// Requests it is asked for, per second.
+    pub load_per_s: f64,
+    /// Attempts it makes for each request that fails, measured.
+    pub attempts_per_failure: f64,
+    /// Requests that were answered per second when more was asked than could be answered, measured.
+    pub capacity_per_s: f64,
+    /// `load_per_s * attempts_per_failure / capacity_per_s`: from 1 on, a failure sustains itself.
+    pub overload: f64,
+}
+
+/// Verdicts of one cause on one scope, from the first alarm to the all-clear.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Incident {
+    /// ULID from its beginning: the same in all its verdicts and on every replay.
+    pub id: String,
+    /// Where it stands.
+    pub state: IncidentState,
+    /// Wall clock of its first alarm, RFC 3339.
+    pub began: String,
+    /// Wall clock of the all-clear; `None` until then.
+    pub ended: Option<String>,
+    /// Seconds since it began.
+    pub seconds: f64,
+    /// The highest level so far.
+    pub peak_level: Level,
+    /// The signal's highest value so far, in the verdict's unit; `None` when it was not measured.
+    pub peak: Option<f64>,
+    /// Wall clock of that.
+    pub peak_time: Option<String>,
+    /// Changes of level so far, the first one included.
+    pub changes: u32,
+    /// It comes and goes: all-clears that did not last are not believed, and not said again.
+    pub flapping: bool,
+    /// The incident that this one followed from, on this or another scope: a cascade.
+    pub follows: Option<String>,
+}
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentState {
+    /// This verdict begins it.
+    #[default]
+    Began,
+    /// It goes on.
+    Ongoing,
+    /// This verdict ends it: a recovery.
+    Ended,
 }
 
 /// One line of a plan as a verdict shows it.

@@ -240,7 +240,7 @@ impl Model {
                 .then(|| self.now_ns - std::mem::replace(since_ns, self.now_ns))
                 .filter(|ns| *ns > 0)
         };
-        elapsed.sched_ns = take(whole && !self.silence.sched, &mut self.since.sched_ns);
+        elapsed.sched_ns = take(!self.silence.sched, &mut self.since.sched_ns);
         elapsed.mem_ns = take(whole && !self.silence.mem, &mut self.since.mem_ns);
         elapsed.net_ns = take(!self.silence.net, &mut self.since.net_ns);
         let mut sample = std::mem::take(&mut self.sample);
@@ -254,7 +254,7 @@ impl Model {
         sample.host = if whole {
             self.read_host(&sample.scopes, elapsed)
         } else {
-            Host::default()
+            self.read_cpus(&sample.scopes, elapsed)
         };
         self.sample = sample;
         if elapsed.mem_ns.is_some() {
@@ -327,14 +327,21 @@ impl Model {
             }
         }
         Host {
-            sched: elapsed.sched_ns.map(|_| sum_sched(scopes)),
             mem: elapsed.mem_ns.map(|_| sum_mem(scopes, self.rss_known)),
-            net: None,
+            memory_total_bytes: Some((self.memory_mb * 1e6) as u64),
+            memory_available_bytes: Some(((available_mb + self.noise.between(-1.0, 1.0)).max(0.0) * 1e6) as u64),
+            ..self.read_cpus(scopes, elapsed)
+        }
+    }
+
+    /// What is read between ticks too.
+    fn read_cpus(&mut self, scopes: &[ScopeSample], elapsed: Elapsed) -> Host {
+        Host {
+            sched: elapsed.sched_ns.map(|_| sum_sched(scopes)),
             run_queue: elapsed
                 .sched_ns
                 .map(|_| self.scheduler.run_queue(self.cpus, &mut self.noise)),
-            memory_total_bytes: Some((self.memory_mb * 1e6) as u64),
-            memory_available_bytes: Some(((available_mb + self.noise.between(-1.0, 1.0)).max(0.0) * 1e6) as u64),
+            ..Host::default()
         }
     }
 }

@@ -3,7 +3,7 @@
 /// Pairs of `STEPS + 1` points.
 const PAIRS: usize = STEPS * (STEPS + 1) / 2;
 /// Steps a trend is judged over.
-pub(super) const STEPS: usize = 10;
+pub(in crate::judge) const STEPS: usize = 10;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
@@ -14,7 +14,7 @@ struct Step {
 
 /// The last steps of a series, each at least `step_s` long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Growth {
+pub(in crate::judge) struct Growth {
     steps: [Step; STEPS],
     len: usize,
     open: Step,
@@ -23,34 +23,34 @@ pub(super) struct Growth {
 
 /// What the steps show. Amounts in the series' unit, rates per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Trend {
+pub(in crate::judge) struct Trend {
     /// Growth over all steps.
-    pub(super) total: f64,
+    pub(in crate::judge) total: f64,
     /// What the corroborating series grew; `None` when any of its steps was not measured.
-    pub(super) corroborating: Option<f64>,
+    pub(in crate::judge) corroborating: Option<f64>,
     /// Time covered, seconds.
-    pub(super) span_s: f64,
+    pub(in crate::judge) span_s: f64,
     /// Median rate of the steps.
-    pub(super) median_per_s: f64,
+    pub(in crate::judge) median_per_s: f64,
     /// Median absolute deviation of the steps' rates per median rate; infinite growth of nothing is 1.
-    pub(super) irregularity: f64,
+    pub(in crate::judge) irregularity: f64,
     /// Share of steps that grew, 0 to 1.
-    pub(super) rising_share: f64,
+    pub(in crate::judge) rising_share: f64,
     /// Share of all that was taken that is still held, 1 when nothing was given back.
-    pub(super) held_share: f64,
+    pub(in crate::judge) held_share: f64,
     /// Theil-Sen slope: the median slope of all pairs of points.
-    pub(super) slope_per_s: f64,
+    pub(in crate::judge) slope_per_s: f64,
     /// Lower end of its 95 % interval.
-    pub(super) slope_low_per_s: f64,
+    pub(in crate::judge) slope_low_per_s: f64,
     /// Upper end.
-    pub(super) slope_high_per_s: f64,
+    pub(in crate::judge) slope_high_per_s: f64,
 }
 
 impl Trend {
     /// True when it grows steadily: most steps rise, half of them at `floor_per_s` or faster, nothing much was given
     /// back, and the typical step explains the whole (one jump does not).
     #[must_use]
-    pub(super) fn is_sustained(&self, floor_per_s: f64) -> bool {
+    pub(in crate::judge) fn is_sustained(&self, floor_per_s: f64) -> bool {
         self.median_per_s >= floor_per_s
             && self.rising_share >= 0.75
             && self.held_share >= 0.8
@@ -62,7 +62,7 @@ impl Trend {
 impl Growth {
     /// Empty, with steps of `step_s` seconds or more.
     #[must_use]
-    pub(super) const fn new(step_s: f64) -> Self {
+    pub(in crate::judge) const fn new(step_s: f64) -> Self {
         const EMPTY: Step = Step {
             seconds: 0.0,
             net: 0.0,
@@ -77,7 +77,7 @@ impl Growth {
     }
 
     /// Takes in what was added in some seconds, and to the corroborating series. True when that completed a step.
-    pub(super) fn push(&mut self, seconds: f64, net: f64, corroborating: Option<f64>) -> bool {
+    pub(in crate::judge) fn push(&mut self, seconds: f64, net: f64, corroborating: Option<f64>) -> bool {
         self.open.corroborating = if self.open.seconds > 0.0 {
             self.open
                 .corroborating
@@ -102,25 +102,25 @@ impl Growth {
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::judge) fn clear(&mut self) {
         *self = Self::new(self.step_s);
     }
 
     /// Growth over the steps there are.
     #[must_use]
-    pub(super) fn total(&self) -> f64 {
+    pub(in crate::judge) fn total(&self) -> f64 {
         self.steps[..self.len].iter().map(|step| step.net).sum()
     }
 
     /// What the corroborating series grew over the steps there are; `None` when a step was not measured.
     #[must_use]
-    pub(super) fn corroborating(&self) -> Option<f64> {
+    pub(in crate::judge) fn corroborating(&self) -> Option<f64> {
         self.steps[..self.len].iter().map(|step| step.corroborating).sum()
     }
 
     /// The trend; `None` until there are [`STEPS`] steps.
     #[must_use]
-    pub(super) fn trend(&self) -> Option<Trend> {
+    pub(in crate::judge) fn trend(&self) -> Option<Trend> {
         if self.len < STEPS {
             return None;
         }

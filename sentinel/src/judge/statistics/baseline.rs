@@ -1,7 +1,7 @@
 //! A scope's own past: mean and standard deviation with exponential forgetting. It looks only back; the caller decides
 //! how much it may learn from a reading, and nothing at all while something is wrong.
 
-use super::verdict;
+use crate::judge::verdict;
 
 /// Time constant of forgetting, seconds.
 const MEMORY_S: f64 = 300.0;
@@ -10,13 +10,13 @@ const READY_READINGS: u64 = 5;
 const READY_S: f64 = 2.9;
 /// While learning with doubt, a reading counts a tenth and no more than this many sigmas above the mean.
 const DOUBT_WEIGHT: f64 = 0.1;
-const DOUBT_SIGMAS: f64 = 2.0;
+pub(super) const DOUBT_SIGMAS: f64 = 2.0;
 /// Sigma is never taken as smaller than this share of the mean.
 const RELATIVE_RESOLUTION: f64 = 0.05;
 
 /// How much may be learned from a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Learn {
+pub(in crate::judge) enum Learn {
     /// It is as always.
     Fully,
     /// It is unusual: slowly, and bounded, so that a new normal is reached but a fault is not.
@@ -30,7 +30,7 @@ pub(super) enum Learn {
 /// Weighted update of mean and variance after T. Finch, "Incremental calculation of weighted mean and variance" (2009),
 /// with the weight following real time: `dt / (memory + dt)`, and `1/n` while there are few readings.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Baseline {
+pub(in crate::judge) struct Baseline {
     mean: f64,
     variance: f64,
     readings: u64,
@@ -42,7 +42,7 @@ impl Baseline {
     /// An empty one for a series that is measured no finer than `resolution`, in its unit, above zero: a series that
     /// never moved must not make every change infinitely unlikely.
     #[must_use]
-    pub(super) const fn new(resolution: f64) -> Self {
+    pub(in crate::judge) const fn new(resolution: f64) -> Self {
         Self {
             mean: 0.0,
             variance: 0.0,
@@ -53,7 +53,7 @@ impl Baseline {
     }
 
     /// Takes in a value that stands for `seconds`. What is not finite is refused.
-    pub(super) fn learn(&mut self, value: f64, seconds: f64, how: Learn) {
+    pub(in crate::judge) fn learn(&mut self, value: f64, seconds: f64, how: Learn) {
         let valid = value.is_finite() && seconds > 0.0 && seconds.is_finite();
         if !valid {
             return;
@@ -80,13 +80,13 @@ impl Baseline {
 
     /// True when there is enough past to compare with.
     #[must_use]
-    pub(super) fn is_ready(&self) -> bool {
+    pub(in crate::judge) fn is_ready(&self) -> bool {
         self.readings >= READY_READINGS && self.seconds >= READY_S
     }
 
     /// Mean; `None` until ready.
     #[must_use]
-    pub(super) fn mean(&self) -> Option<f64> {
+    pub(in crate::judge) fn mean(&self) -> Option<f64> {
         self.is_ready().then_some(self.mean)
     }
 
@@ -97,19 +97,19 @@ impl Baseline {
 
     /// How many sigmas a value lies above the mean; `None` until ready.
     #[must_use]
-    pub(super) fn sigmas(&self, value: f64) -> Option<f64> {
+    pub(in crate::judge) fn sigmas(&self, value: f64) -> Option<f64> {
         self.is_ready().then(|| (value - self.mean) / self.sigma())
     }
 
     /// True when the value lies more than `sigmas` above the mean. False until ready.
     #[must_use]
-    pub(super) fn exceeded(&self, value: f64, sigmas: f64) -> bool {
+    pub(in crate::judge) fn exceeded(&self, value: f64, sigmas: f64) -> bool {
         self.sigmas(value).is_some_and(|distance| distance > sigmas)
     }
 
     /// As it stands in a verdict; `None` until ready.
     #[must_use]
-    pub(super) fn published(&self) -> Option<verdict::Baseline> {
+    pub(in crate::judge) fn published(&self) -> Option<verdict::Baseline> {
         self.is_ready().then(|| verdict::Baseline {
             mean: self.mean,
             sigma: self.sigma(),

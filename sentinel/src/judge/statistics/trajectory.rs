@@ -7,23 +7,23 @@ const STEP_S: f64 = 0.4;
 
 /// The last points of a series.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Trajectory {
+pub(in crate::judge) struct Trajectory {
     points: [(f64, f64); POINTS],
     len: usize,
 }
 
 /// A slope and its standard error, both in unit per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Slope {
+pub(in crate::judge) struct Slope {
     /// Unit per second.
-    pub(super) per_s: f64,
+    pub(in crate::judge) per_s: f64,
     /// Standard error; 0 for a perfect line.
-    pub(super) error_per_s: f64,
+    pub(in crate::judge) error_per_s: f64,
 }
 
 impl Trajectory {
     /// Takes in a value at a time; what is not finite, or comes too soon after the last one, is left out.
-    pub(super) fn push(&mut self, at_ns: u64, value: f64) {
+    pub(in crate::judge) fn push(&mut self, at_ns: u64, value: f64) {
         let at_s = at_ns as f64 / 1e9;
         if !value.is_finite() || self.len > 0 && at_s - self.points[self.len - 1].0 < STEP_S {
             return;
@@ -37,20 +37,20 @@ impl Trajectory {
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::judge) fn clear(&mut self) {
         self.len = 0;
     }
 
     /// First derivative; `None` with fewer than three points.
     #[must_use]
-    pub(super) fn velocity(&self) -> Option<Slope> {
+    pub(in crate::judge) fn velocity(&self) -> Option<Slope> {
         slope(&self.points[..self.len])
     }
 
     /// Second derivative, unit per second squared: the change of slope from the older to the newer half. `None` with
     /// fewer than six points.
     #[must_use]
-    pub(super) fn acceleration_per_s2(&self) -> Option<f64> {
+    pub(in crate::judge) fn acceleration_per_s2(&self) -> Option<f64> {
         let points = &self.points[..self.len];
         if points.len() < 6 {
             return None;

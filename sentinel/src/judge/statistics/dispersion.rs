@@ -9,7 +9,7 @@ const KEPT: usize = 8;
 /// the plain variance it does not take a slow change of level for noise; without the largest fifth of differences a
 /// single step does not count either. It is blind to steady collapse, which is why level and waiting are judged too.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Successive {
+pub(in crate::judge) struct Successive {
     squares: [f64; KEPT],
     count: usize,
     last: Option<f64>,
@@ -17,7 +17,7 @@ pub(super) struct Successive {
 
 impl Successive {
     /// Takes in the next value; what is not finite is refused.
-    pub(super) fn push(&mut self, value: f64) {
+    pub(in crate::judge) fn push(&mut self, value: f64) {
         if !value.is_finite() {
             return;
         }
@@ -30,7 +30,7 @@ impl Successive {
 
     /// Variance in the square of the series' unit; 0 with fewer than three differences.
     #[must_use]
-    pub(super) fn variance(&self) -> f64 {
+    pub(in crate::judge) fn variance(&self) -> f64 {
         let len = self.count.min(KEPT);
         if len < 3 {
             return 0.0;
@@ -45,7 +45,7 @@ impl Successive {
 
 /// Variance of single values from their count, sum and sum of squares; 0 with fewer than two.
 #[must_use]
-pub(super) fn plain_variance(count: f64, sum: f64, sum_of_squares: f64) -> f64 {
+pub(in crate::judge) fn plain_variance(count: f64, sum: f64, sum_of_squares: f64) -> f64 {
     if count < 2.0 {
         return 0.0;
     }

@@ -1,7 +1,7 @@
 //! A sliding window of counts: a ring of time buckets, so that memory and work do not depend on how often it is fed.
 
 /// Counts that can be summed.
-pub(super) trait Counts: Copy + Default {
+pub(in crate::judge) trait Counts: Copy + Default {
     /// Adds another one's counts.
     fn add(&mut self, other: &Self);
 }
@@ -21,25 +21,25 @@ struct Bucket<T> {
 
 /// What was counted over some time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum<T> {
+pub(in crate::judge) struct Sum<T> {
     /// Time that was measured, nanoseconds; 0 when there is nothing.
-    pub(super) measured_ns: u64,
+    pub(in crate::judge) measured_ns: u64,
     /// Time from the beginning of the first reading to the end of the last, nanoseconds.
-    pub(super) span_ns: u64,
+    pub(in crate::judge) span_ns: u64,
     /// The counts.
-    pub(super) counts: T,
+    pub(in crate::judge) counts: T,
 }
 
 impl<T> Sum<T> {
     /// Measured time in seconds; `None` when nothing was measured.
     #[must_use]
-    pub(super) fn seconds(&self) -> Option<f64> {
+    pub(in crate::judge) fn seconds(&self) -> Option<f64> {
         (self.measured_ns > 0).then(|| self.measured_ns as f64 / 1e9)
     }
 
     /// Share of the span that was measured, 0 to 1; 0 when there is nothing.
     #[must_use]
-    pub(super) fn coverage(&self) -> f64 {
+    pub(in crate::judge) fn coverage(&self) -> f64 {
         if self.span_ns == 0 {
             return 0.0;
         }
@@ -50,7 +50,7 @@ impl<T> Sum<T> {
 /// The last `length_ns` of counts in at most `N` buckets. Readings shorter than a bucket are merged; a reading longer
 /// than the window is a window of its own.
 #[derive(Clone, Debug)]
-pub(super) struct Window<T, const N: usize> {
+pub(in crate::judge) struct Window<T, const N: usize> {
     buckets: [Bucket<T>; N],
     first: usize,
     len: usize,
@@ -60,7 +60,7 @@ pub(super) struct Window<T, const N: usize> {
 impl<T: Counts, const N: usize> Window<T, N> {
     /// An empty window of this length.
     #[must_use]
-    pub(super) fn new(length_ns: u64) -> Self {
+    pub(in crate::judge) fn new(length_ns: u64) -> Self {
         Self {
             buckets: [Bucket::default(); N],
             first: 0,
@@ -70,7 +70,7 @@ impl<T: Counts, const N: usize> Window<T, N> {
     }
 
     /// Takes in a reading that ends at `end_ns` and covers `elapsed_ns` before it.
-    pub(super) fn push(&mut self, end_ns: u64, elapsed_ns: u64, counts: &T) {
+    pub(in crate::judge) fn push(&mut self, end_ns: u64, elapsed_ns: u64, counts: &T) {
         let bucket_ns = self.length_ns / N as u64;
         if let Some(last) = self.last_mut()
             && last.measured_ns + elapsed_ns <= bucket_ns
@@ -89,19 +89,19 @@ impl<T: Counts, const N: usize> Window<T, N> {
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::judge) fn clear(&mut self) {
         self.len = 0;
     }
 
     /// All that is in the window.
     #[must_use]
-    pub(super) fn sum(&self) -> Sum<T> {
+    pub(in crate::judge) fn sum(&self) -> Sum<T> {
         self.latest(self.length_ns)
     }
 
     /// The latest readings that together cover at least `length_ns`, or all.
     #[must_use]
-    pub(super) fn latest(&self, length_ns: u64) -> Sum<T> {
+    pub(in crate::judge) fn latest(&self, length_ns: u64) -> Sum<T> {
         let mut sum = Sum::<T>::default();
         let mut end_ns = None;
         for bucket in self.newest_first() {

@@ -1,0 +1,201 @@
+//! The rank of a value in its own history: how rarely was it as high? The common scale of every series.
+//!
+//! A histogram over logarithmic buckets whose weights decay with real time, so that the memory is constant and the
+//! distant past fades. It assumes no distribution. Beyond what was ever seen the tail goes on as a power law.
+
+/// Buckets, two for each doubling, from one resolution up to 2^32 of them.
+const BUCKETS: usize = 66;
+const PER_OCTAVE: f64 = 2.0;
+/// Half of a value's weight is gone after this long, seconds: a day.
+const HALF_LIFE_S: f64 = 86_400.0;
+/// Readings before a rank means anything.
+const READY: f64 = 30.0;
+/// Readings that have to lie above a value for their count alone to tell its rank.
+const COUNTED: f64 = 12.0;
+/// What is believed of the tail before it was seen: the exponent of a rather heavy one, and for how many readings that
+/// counts.
+const PRIOR_EXPONENT: f64 = 4.0;
+const PRIOR_READINGS: f64 = 6.0;
+/// Weights are scaled back when a new reading weighs this much.
+const RESCALE: f64 = 1e6;
+/// No value is rarer than this, in decades: nothing is known that well.
+const MOST_DECADES: f64 = 12.0;
+
+/// A decaying log histogram of magnitudes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::judge) struct Rank {
+    weights: [f32; BUCKETS],
+    /// Weight of the next reading; grows instead of all others shrinking.
+    unit_weight: f64,
+    total: f64,
+    resolution: f64,
+}
+
+impl Rank {
+    /// Of a series that is measured no finer than `resolution`, above zero: what is smaller counts as equal.
+    #[must_use]
+    pub(in crate::judge) const fn new(resolution: f64) -> Self {
+        Self {
+            weights: [0.0; BUCKETS],
+            unit_weight: 1.0,
+            total: 0.0,
+            resolution,
+        }
+    }
+
+    /// Takes in a magnitude that stands for `seconds`. What is not finite is refused.
+    pub(in crate::judge) fn learn(&mut self, value: f64, seconds: f64) {
+        if !value.is_finite() || !seconds.is_finite() || seconds <= 0.0 {
+            return;
+        }
+        self.unit_weight *= (seconds / HALF_LIFE_S).min(64.0).exp2();
+        self.weights[self.position(value) as usize] += self.unit_weight as f32;
+        self.total += self.unit_weight;
+        if self.unit_weight > RESCALE {
+            let scale = 1.0 / self.unit_weight;
+            for weight in &mut self.weights {
+                *weight *= scale as f32;
+            }
+            self.total *= scale;
+            self.unit_weight = 1.0;
+        }
+    }
+
+    /// Readings it rests on; old ones count less.
+    #[must_use]
+    pub(in crate::judge) fn readings(&self) -> f64 {
+        self.total / self.unit_weight
+    }
+
+    /// How rarely the series was at `value` or above, in decades: `-log10` of the share of readings, so 3 is one in a
+    /// thousand. From 0 to 12; `None` below thirty readings, and for what is not finite.
+    ///
+    /// Where fewer than a dozen readings were higher, the share is that of a power law fitted to the highest 2 % of them:
+    /// B. M. Hill, "A simple general approach to inference about the tail of a distribution" (1975).
+    #[must_use]
+    pub(in crate::judge) fn decades(&self, value: f64) -> Option<f64> {
+        let readings = self.readings();
+        if readings < READY || !value.is_finite() {
+            return None;
+        }
+        let above = self.above(self.position(value)) / self.unit_weight;
+        let share = if above >= COUNTED {
+            above / readings
+        } else {
+            self.tail_share(value, readings).min((above + 1.0) / readings)
+        };
+        Some((-share.log10()).clamp(0.0, MOST_DECADES))
+    }
+
+    /// Share of readings above `value` by the power law of the tail.
+    fn tail_share(&self, value: f64, readings: f64) -> f64 {
+        let wanted = COUNTED.max(0.02 * readings) * self.unit_weight;
+        let mut weight = 0.0;
+        let mut first = BUCKETS;
+        while first > 0 && weight < wanted {
+            first -= 1;
+            weight += f64::from(self.weights[first]);
+        }
+        let threshold = first as f64;
+        let log_excess: f64 = (first..BUCKETS)
+            .map(|bucket| f64::from(self.weights[bucket]) * (bucket as f64 + 0.5 - threshold))
+            .sum();
+        let in_tail = weight / self.unit_weight;
+        let per_bucket = std::f64::consts::LN_2 / PER_OCTAVE;
+        let mean_excess =
+            (log_excess / self.unit_weight * per_bucket + PRIOR_READINGS / PRIOR_EXPONENT) / (in_tail + PRIOR_READINGS);
+        let excess = (self.position(value) - threshold).max(0.0) * per_bucket;
+        in_tail / readings * (-excess / mean_excess).exp()
+    }
+
+    /// Weight above a position; within a bucket it is spread evenly.
+    fn above(&self, position: f64) -> f64 {
+        let bucket = position as usize;
+        let within = (bucket + 1) as f64 - position;
+        let higher: f64 = self.weights[bucket + 1..].iter().map(|weight| f64::from(*weight)).sum();
+        higher + within * f64::from(self.weights[bucket])
+    }
+
+    /// The bucket of a value, with the fraction inside it; at least 0 and below [`BUCKETS`].
+    fn position(&self, value: f64) -> f64 {
+        let octaves = (value / self.resolution).max(1.0).log2();
+        (octaves * PER_OCTAVE).min(BUCKETS as f64 - 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Uniform in (0, 1), low discrepancy.
+    fn uniform(index: u32) -> f64 {
+        (f64::from(index) * 0.618_033_988_749_895).fract().max(1e-9)
+    }
+
+    fn filled(count: u32, value: impl Fn(f64) -> f64) -> Rank {
+        let mut rank = Rank::new(0.01);
+        (1..=count).for_each(|index| rank.learn(value(uniform(index)), 1.0));
+        rank
+    }
+
+    #[test]
+    fn it_is_the_share_of_readings_above() {
+        let rank = filled(10_000, |u| u);
+        assert!((rank.decades(0.9).unwrap() - 1.0).abs() < 0.1);
+        assert!((rank.decades(0.5).unwrap() - 0.3).abs() < 0.1);
+        assert!(rank.decades(0.0).unwrap() < 1e-6);
+    }
+
+    #[test]
+    fn the_tail_goes_on_as_it_was_heavy_or_light() {
+        // P(x > 100) is 1e-4 for the first series and far less for the second.
+        let heavy = filled(2000, |u| u.powf(-0.5));
+        let light = filled(2000, |u| 1.0 + u);
+        assert!(
+            (heavy.decades(100.0).unwrap() - 4.0).abs() < 0.7,
+            "{:?}",
+            heavy.decades(100.0)
+        );
+        assert!(light.decades(100.0).unwrap() > 5.0);
+        assert!(light.decades(100.0).unwrap() <= MOST_DECADES);
+    }
+
+    #[test]
+    fn it_never_falls_as_the_value_rises() {
+        let rank = filled(3000, |u| u.powf(-0.7));
+        let decades: Vec<f64> = (0..400)
+            .map(|step| rank.decades(1.05_f64.powi(step) * 0.01).unwrap())
+            .collect();
+        assert!(decades.windows(2).all(|pair| pair[1] >= pair[0] - 1e-9));
+    }
+
+    #[test]
+    fn a_series_that_never_moved_gives_a_finite_rank() {
+        let rank = filled(100, |_| 0.0);
+        let decades = rank.decades(1e9).unwrap();
+        assert!(decades > 2.0 && decades <= MOST_DECADES, "{decades}");
+    }
+
+    #[test]
+    fn the_distant_past_fades() {
+        let mut rank = Rank::new(0.01);
+        (0..200).for_each(|_| rank.learn(100.0, 60.0));
+        let before = rank.decades(50.0).unwrap();
+        (0..20 * 1440).for_each(|_| rank.learn(1.0, 60.0));
+        assert!(before < 0.1 && rank.decades(50.0).unwrap() > 4.0);
+        assert!(rank.readings() < 2100.0, "{}", rank.readings());
+    }
+
+    #[test]
+    fn nothing_that_is_not_finite_enters_or_leaves() {
+        let mut rank = filled(100, |u| u);
+        let before = rank.readings();
+        rank.learn(f64::NAN, 1.0);
+        rank.learn(f64::INFINITY, 1.0);
+        rank.learn(1.0, f64::NAN);
+        assert_eq!(rank.readings(), before);
+        assert_eq!(rank.decades(f64::NAN), None);
+        assert_eq!(Rank::new(1.0).decades(1.0), None);
+        assert!(rank.decades(f64::MAX).unwrap().is_finite());
+    }
+}
