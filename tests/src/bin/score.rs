@@ -1,18 +1,21 @@
 //! `sentinel-score`: runs the corpus through the judge and prints how it did. `cargo xtask score` builds and runs it.
 //! Exit codes: 0 every bound holds, 1 one is broken, 2 bad usage.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use rayon::prelude::*;
+use sentinel::judge::verdict::Signal;
 use sentinel_tests::{
     corpus::{KINDS, Kind, recorded::recordings},
     score::{
         bounds::bounds,
         outcome::Outcome,
+        picture,
         run::{run, run_recorded},
         table,
+        tally::{Summary, Tally},
     },
 };
 
@@ -38,6 +41,9 @@ struct Cli {
     /// The numbers as JSON, one object.
     #[arg(long)]
     json: bool,
+    /// Also draws a picture: delays of each faulty kind, false verdicts of each healthy one.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// Folder of recordings of real runs, each with its label.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/recordings"), hide_default_value = true)]
     recordings: PathBuf,
@@ -82,6 +88,9 @@ fn score(cli: &Cli) -> Result<ExitCode> {
     }
     let bounds = bounds(&outcomes);
     print(&outcomes, &bounds, cli);
+    if let Some(file) = &cli.svg {
+        fs::write(file, picture::svg(&outcomes)?).with_context(|| format!("writing {}", file.display()))?;
+    }
     Ok(ExitCode::from(u8::from(bounds.iter().any(|bound| !bound.holds()))))
 }
 
@@ -104,7 +113,12 @@ fn print(outcomes: &[Outcome], bounds: &[sentinel_tests::score::bounds::Bound], 
         }
     }
     if cli.json {
-        let value = serde_json::json!({ "bounds": bounds, "outcomes": outcomes });
+        let signals: BTreeMap<&str, Summary> = Signal::ALL
+            .iter()
+            .map(|signal| (signal.name(), Tally::of(outcomes.iter(), Some(*signal)).summary()))
+            .collect();
+        let all = Tally::of(outcomes.iter(), None).summary();
+        let value = serde_json::json!({ "signals": signals, "all": all, "bounds": bounds, "outcomes": outcomes });
         println!("{value}");
         return;
     }

@@ -137,12 +137,12 @@ pub(super) fn reclaim(mut noise: Noise, _: f64) -> Scenario {
     let during = (onset_s, onset_s + 90.0);
     let rate = noise.between(150.0, 500.0);
     let limit = noise.between(200.0, 600.0);
-    // It has to fill up before anything is taken back.
-    let full_s = (limit - 120.0) / rate;
-    let truth = Truth::new(LEAKER, Signal::Fever, Level::Watch, during, 15.0 + full_s).causes(&[Cause::Reclaim]);
+    let truth = Truth::new(LEAKER, Signal::Fever, Level::Watch, during, 10.0).causes(&[Cause::Reclaim]);
     let mut scenario = Scenario::new(noise, during.1 + 20.0);
     let mut leaker = Cgroup::new(LEAKER);
     leaker.memory.anon_mb = 80.0;
+    // Its page cache fills what room it has from the beginning.
+    leaker.memory.cache_mb = limit - 84.0;
     leaker.memory.limit_mb = Some(limit);
     scenario.model.add(leaker);
     scenario.truth(truth).script(move |model, now, _| {

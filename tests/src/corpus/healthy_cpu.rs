@@ -105,10 +105,11 @@ pub(super) fn cron_spike(mut noise: Noise, scale: f64) -> Scenario {
 
 /// A day of load that follows the sun, read every ten seconds.
 pub(super) fn daily_rhythm(mut noise: Noise, scale: f64) -> Scenario {
-    let peak = noise.between(0.4, 0.6);
+    let peak = noise.between(0.35, 0.55);
     let mut scenario = slow_ticks(Scenario::new(noise, DAY_S * scale), 10);
     let cpus = scenario.model.cpus;
-    let api = web("api.service", 0.3 * cpus, 100.0, &mut scenario.model.noise);
+    let mut api = web("api.service", 0.3 * cpus, 100.0, &mut scenario.model.noise);
+    api.cpu.wander = Wander::new(0.1, 60.0);
     let base_mb = api.memory.anon_mb;
     scenario.with(api).script(move |model, now, _| {
         let sun = 0.5 - 0.5 * libm::cos(std::f64::consts::TAU * (now / DAY_S));

@@ -5,6 +5,10 @@ use super::{
     healthy_memory as memory, healthy_network as network, noise::Noise, scenario::Scenario,
 };
 
+/// Where nothing is meant to be wrong, a load balancer keeps the noise's tail away: short jobs never want more of the
+/// CPUs than this.
+const HEALTHY_MOST: f64 = 0.9;
+
 /// A kind of scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -19,7 +23,11 @@ impl Kind {
     /// The scenario with this seed. Healthy ones last `scale` times as long as they would.
     #[must_use]
     pub fn scenario(&self, seed: u64, scale: f64) -> Scenario {
-        (self.build)(Noise::new(self.name, seed), scale)
+        let mut scenario = (self.build)(Noise::new(self.name, seed), scale);
+        if !self.faulty {
+            scenario.model.scheduler.most = HEALTHY_MOST;
+        }
+        scenario
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod cpu;
+mod crowd;
 mod faulty_cpu;
 mod faulty_memory;
 mod faulty_network;
@@ -19,8 +20,12 @@ pub mod network;
 pub mod noise;
 pub mod recorded;
 pub mod scenario;
+pub mod scheduler;
 mod shapes;
+mod totals;
 pub mod truth;
+mod turns;
 pub mod upstream;
+mod waits;
 
 pub use kinds::{KINDS, Kind};

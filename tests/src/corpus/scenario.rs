@@ -37,11 +37,11 @@ pub struct Scenario {
 const AFTERMATH_S: f64 = 5.0;
 
 impl Scenario {
-    /// A host with bystanders, on which nothing else happens yet. Two CPUs, now and then eight.
+    /// A host with bystanders, on which nothing else happens yet. Two CPUs and 8 GB, now and then four times that.
     #[must_use]
     pub fn new(mut noise: Noise, seconds: f64) -> Self {
-        let cpus = noise.pick(&[2, 2, 2, 8]);
-        Self::on(cpus, 8_000.0, noise, seconds)
+        let (cpus, memory_mb) = noise.pick(&[(2, 8_000.0), (2, 8_000.0), (2, 8_000.0), (8, 32_000.0)]);
+        Self::on(cpus, memory_mb, noise, seconds)
     }
 
     /// The same with these CPUs and MB of memory.

@@ -244,3 +244,86 @@ impl Upstream {
         (self.at + bins) % BINS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets it be asked `per_s` times a second for some seconds; counts, and attempts per request.
+    fn ask(upstream: &mut Upstream, seconds: u32, per_s: f64, noise: &mut Noise) -> (Net, f64) {
+        let mut net = Net::default();
+        for _ in 0..10 * seconds {
+            upstream.step(0.1, per_s / 10.0, &mut net, noise);
+        }
+        let alpha = net.work_out() as f64 / (per_s * f64::from(seconds));
+        (net, alpha)
+    }
+
+    fn quick() -> Backend {
+        Backend::Answers {
+            latency_s: 0.02,
+            sigma: 0.3,
+        }
+    }
+
+    #[test]
+    fn a_quick_back_end_is_asked_once_and_answers_each_time() {
+        let mut noise = Noise::new("quick", 1);
+        for upstream in [Upstream::new(quick()), Upstream::new(quick()).kept()] {
+            let (net, alpha) = ask(&mut upstream.clone(), 100, 50.0, &mut noise);
+            assert!((alpha - 1.0).abs() < 0.02, "{alpha}");
+            assert!(net.opened_turns_out - net.opened_turns_in < 20);
+            assert_eq!(net.connect_failures, 0);
+        }
+    }
+
+    #[test]
+    fn retries_follow_from_the_policy_and_what_fails() {
+        let mut noise = Noise::new("retries", 1);
+        let silent_or = [
+            (Backend::Refuses { share: 1.0 }, 4.0),
+            (Backend::Refuses { share: 0.4 }, 1.0 + 0.4 + 0.16 + 0.064),
+            (Backend::Silent, 4.0),
+            (
+                Backend::Answers {
+                    latency_s: 9.0,
+                    sigma: 0.1,
+                },
+                4.0,
+            ),
+        ];
+        for (backend, expected) in silent_or {
+            let mut upstream = Upstream::new(backend).retrying(4, 0.1, 1.5, 0.5);
+            ask(&mut upstream, 10, 50.0, &mut noise);
+            let (net, alpha) = ask(&mut upstream, 60, 50.0, &mut noise);
+            assert!((alpha / expected - 1.0).abs() < 0.03, "{backend:?}: {alpha}");
+            let refused = matches!(backend, Backend::Refuses { .. } | Backend::Silent);
+            assert_eq!(refused, net.connect_failures > 0, "{backend:?}");
+        }
+    }
+
+    /// The same trigger: with five attempts the overload feeds itself, with two it is over soon.
+    #[test]
+    fn an_overload_outlives_its_trigger_when_retries_keep_it_up() {
+        let mut noise = Noise::new("metastable", 1);
+        for (attempts, queue_s, stays) in [(5, 6.0, true), (2, 0.8, false)] {
+            let backend = Backend::Queues {
+                capacity_per_s: 180.0,
+                queue_s,
+            };
+            let mut upstream = Upstream::new(backend).retrying(attempts, 0.1, 1.5, 0.7);
+            let (_, calm) = ask(&mut upstream, 60, 100.0, &mut noise);
+            ask(&mut upstream, 10, 400.0, &mut noise);
+            ask(&mut upstream, 5, 100.0, &mut noise);
+            let (net, after) = ask(&mut upstream, 60, 100.0, &mut noise);
+            assert!((calm - 1.0).abs() < 0.05, "{calm}");
+            assert_eq!(after > 2.0, stays, "{attempts} attempts: {after}");
+            let answered = net.opened_turns_in as f64 / 6_000.0;
+            assert_eq!(
+                answered < 0.5,
+                stays,
+                "{attempts} attempts: {answered} of requests are answered"
+            );
+        }
+    }
+}

@@ -4,6 +4,7 @@
 pub mod bounds;
 pub mod forecast;
 pub mod outcome;
+pub mod picture;
 pub mod run;
 pub mod table;
 pub mod tally;

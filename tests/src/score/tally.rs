@@ -177,6 +177,58 @@ impl Tally {
     }
 }
 
+/// A tally in the few numbers that are compared. `None` where there is no data.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Summary {
+    /// Faults.
+    pub faults: u64,
+    /// Share of them found in time.
+    pub detection: Option<f64>,
+    /// Seconds from onset to verdict, of those found.
+    pub delay_median_s: Option<f64>,
+    /// As above.
+    pub delay_p95_s: Option<f64>,
+    /// Hours of healthy hosts.
+    pub healthy_h: f64,
+    /// False verdicts per host-week.
+    pub false_verdicts_per_week: Option<f64>,
+    /// What their rate is at most, with 95 % confidence.
+    pub false_verdicts_per_week_most: f64,
+    /// False vetoes per host-week.
+    pub false_vetoes_per_week: Option<f64>,
+    /// What their rate is at most, with 95 % confidence.
+    pub false_vetoes_per_week_most: f64,
+    /// Share of leaks for which the alarm's interval held the true time.
+    pub forecast_coverage: Option<f64>,
+    /// Median time before exhaustion of the first forecast, seconds.
+    pub forecast_lead_s: Option<f64>,
+    /// Share of causes that are right.
+    pub cause_accuracy: Option<f64>,
+}
+
+impl Tally {
+    /// The few numbers that are compared.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let weeks = self.healthy_weeks();
+        let rate = |events: u64| (weeks > 0.0).then(|| events as f64 / weeks);
+        Summary {
+            faults: self.faults,
+            detection: self.detection(),
+            delay_median_s: quantile(&self.delays_s, 0.5),
+            delay_p95_s: quantile(&self.delays_s, 0.95),
+            healthy_h: self.healthy_h,
+            false_verdicts_per_week: rate(self.false_verdicts),
+            false_verdicts_per_week_most: rate_at_most(self.false_verdicts, weeks),
+            false_vetoes_per_week: rate(self.false_vetoes),
+            false_vetoes_per_week_most: rate_at_most(self.false_vetoes, weeks),
+            forecast_coverage: self.alarm_coverage(),
+            forecast_lead_s: self.lead_s(),
+            cause_accuracy: self.cause_accuracy(),
+        }
+    }
+}
+
 /// A share; `None` of nothing.
 #[must_use]
 pub fn share(part: u64, whole: u64) -> Option<f64> {
