@@ -75,6 +75,8 @@ pub(super) struct Context {
     pub(super) waiting: Top,
     /// The scope that grows most, MB/s.
     pub(super) growing: Top,
+    /// The greatest rise of a single scope over the last minute, MB.
+    pub(super) most_grown_mb: f64,
     /// A scope's own growth is being judged as a leak: the host need not say it again.
     pub(super) leak_named: bool,
 }
@@ -98,6 +100,7 @@ impl Context {
             available_mb_per_s: None,
             waiting: Top::default(),
             growing: Top::default(),
+            most_grown_mb: 0.0,
             leak_named: false,
         }
     }
@@ -123,6 +126,7 @@ impl Context {
         }
         if sample.elapsed.mem_ns.is_some() {
             self.growing = Top::default();
+            self.most_grown_mb = 0.0;
             self.leak_named = false;
         }
         self.observe_memory(sample);

@@ -13,7 +13,6 @@ mod jitter;
 mod losses;
 mod phase;
 mod report;
-mod sawtooth;
 mod scope;
 mod statistics;
 mod threshold;

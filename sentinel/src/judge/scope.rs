@@ -239,6 +239,7 @@ impl ScopeState {
         match self.scope.kind {
             ScopeKind::Cgroup => {
                 context.growing.offer(&self.scope, track.judge.value());
+                context.most_grown_mb = context.most_grown_mb.max(track.judge.of_last_minute_mb());
                 context.leak_named |= finding.cause == Cause::Leak;
             }
             ScopeKind::Other => finding = finding.at_most(Level::Watch),
