@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod haproxy;
 pub mod invoke;
 pub mod journald;
+pub mod judging;
 pub mod lines;
 pub mod netns;
 pub mod paths;

@@ -115,9 +115,13 @@ fn the_schema_of_a_verdict_names_every_field_of_a_verdict() -> Result<()> {
         "unit",
         "baseline",
         "sigma",
+        "rarity",
+        "calibration",
         "velocity_per_s",
         "acceleration_per_s2",
         "forecast",
+        "risk",
+        "incident",
         "features",
         "window_ms",
         "coverage",
@@ -128,7 +132,7 @@ fn the_schema_of_a_verdict_names_every_field_of_a_verdict() -> Result<()> {
     ] {
         ensure!(properties.contains_key(field), "no {field} in {schema:#}");
     }
-    ensure!(properties.len() == 27, "{:?}", properties.keys());
+    ensure!(properties.len() == 31, "{:?}", properties.keys());
     Ok(())
 }
 

@@ -33,6 +33,10 @@ pub(super) fn variables(
         ("SENTINEL_CONTAINER", scope.container.as_deref().unwrap_or_default()),
         ("SENTINEL_CAUSE", verdict.cause.name()),
         ("SENTINEL_VALUE", value.as_deref().unwrap_or_default()),
+        (
+            "SENTINEL_INCIDENT",
+            verdict.incident.as_ref().map_or("", |incident| incident.id.as_str()),
+        ),
         ("SENTINEL_SUMMARY", verdict.summary.as_str()),
     ];
     let mut variables: Vec<_> = said.map(|(name, value)| (name, OsString::from(plain(value)))).into();

@@ -7,8 +7,10 @@
 mod amplification;
 mod calibration;
 mod context;
+mod cpus;
 mod evidence;
 mod fever;
+mod incident;
 mod jitter;
 mod losses;
 mod phase;
@@ -16,6 +18,7 @@ mod report;
 mod scope;
 mod statistics;
 mod threshold;
+mod track;
 pub mod verdict;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -156,7 +159,7 @@ impl Judge {
         let state = listed_state(&mut self.scopes, &self.host, &self.config, newborn);
         state.listed_ns = now_ns;
         state.observe(host, &mut self.context, &mut desk);
-        drop_unlisted(&mut self.scopes, &self.context, &mut desk);
+        drop_unlisted(&mut self.scopes, &mut self.context, &mut desk);
     }
 
     /// Every signal of every scope, in order of scope.
@@ -195,7 +198,7 @@ fn listed_state<'a>(
     state
 }
 
-fn drop_unlisted(scopes: &mut BTreeMap<(ScopeKind, u64), Box<ScopeState>>, context: &Context, desk: &mut Desk<'_>) {
+fn drop_unlisted(scopes: &mut BTreeMap<(ScopeKind, u64), Box<ScopeState>>, context: &mut Context, desk: &mut Desk<'_>) {
     let (now_ns, tolerance_ns) = (desk.now.monotonic_ns, desk.config.tolerance_ns());
     scopes.retain(|_, state| {
         let listed = now_ns.saturating_sub(state.listed_ns) <= tolerance_ns;

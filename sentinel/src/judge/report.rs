@@ -100,11 +100,21 @@ impl Reporter {
         }
     }
 
-    /// ULID: the time, and 80 bits of a hash where others have randomness, so that a replay gives the same one.
     fn id(&self, now: Now, scope: &Scope, signal: Signal) -> String {
+        self.named(SCHEMA, now, scope, signal)
+    }
+
+    /// Of an incident that the next verdict begins.
+    #[must_use]
+    pub(super) fn incident_id(&self, now: Now, scope: &Scope, signal: Signal) -> String {
+        self.named("sentinel.incident/1", now, scope, signal)
+    }
+
+    /// ULID: the time, and 80 bits of a hash where others have randomness, so that a replay gives the same one.
+    fn named(&self, what: &str, now: Now, scope: &Scope, signal: Signal) -> String {
         let mut hash = Sha256::new();
         for part in [
-            "sentinel.verdict/1",
+            what,
             &self.origin.boot_id,
             &scope.path,
             scope_kind(scope.kind),
@@ -160,7 +170,7 @@ pub(super) fn summary(
                 Signal::Fever => fever(&name, cause, evidence),
                 Signal::Amplification => amplification(&name, cause, evidence),
             };
-            sentence + &behind(scope, signal, context)
+            sentence + &behind(scope, signal, cause, context)
         }
     }
 }
@@ -169,6 +179,24 @@ pub(super) fn summary(
 #[must_use]
 pub(super) fn calming(scope: &Scope, signal: Signal) -> String {
     format!("{}: {} is calming down", printable(scope.name()), signal.name())
+}
+
+/// An incident is over.
+#[must_use]
+pub(super) fn recovered(scope: &Scope, signal: Signal, incident: &verdict::Incident) -> String {
+    let name = printable(scope.name());
+    let peak = incident.peak.map_or_else(String::new, |peak| {
+        let unit = match signal {
+            Signal::Amplification => String::new(),
+            other => format!(" {}", unit(other)),
+        };
+        format!("; it peaked at {peak:.1}{unit}")
+    });
+    format!(
+        "{name}: {} is back to normal after {}{peak}",
+        signal.name(),
+        span(incident.seconds)
+    )
 }
 
 fn jitter(name: &str, cause: Cause, evidence: &Evidence) -> String {
@@ -181,7 +209,7 @@ fn jitter(name: &str, cause: Cause, evidence: &Evidence) -> String {
                 "{name} has {tasks:.1} tasks to run at a time and they crowd each other: they wait {share:.0} % of it"
             )
         }
-        Cause::Starved => format!("{name} waits {waiting:.0} ms per second for a CPU that others hold"),
+        Cause::Starved => format!("{name} waits {waiting:.0} ms per second for CPUs that others hold"),
         Cause::Throttled => format!("{name} is held back by its CPU limit and waits {waiting:.0} ms per second"),
         Cause::Convoy => {
             let switches = feature(evidence, "voluntary_per_s");
@@ -239,16 +267,18 @@ fn amplification(name: &str, cause: Cause, evidence: &Evidence) -> String {
     }
 }
 
-/// For the host: the scope that has most to do with it.
-fn behind(scope: &Scope, signal: Signal, context: &Context) -> String {
-    let top = match (scope.kind, signal) {
-        (ScopeKind::Host, Signal::Jitter) => &context.waiting,
-        (ScopeKind::Host, Signal::Fever) => &context.growing,
+/// For the host: the scope that has most to do with it. For a scope that others starve: who holds the CPUs.
+fn behind(scope: &Scope, signal: Signal, cause: Cause, context: &Context) -> String {
+    let (top, is) = match (scope.kind, signal, cause) {
+        (ScopeKind::Host, Signal::Jitter, _) => (&context.waiting, "most of it is"),
+        (ScopeKind::Host, Signal::Fever, _) => (&context.growing, "most of it is"),
+        (_, Signal::Jitter, Cause::Starved) => (&context.running, "most tasks on them are from"),
         _ => return String::new(),
     };
-    top.scope.as_ref().map_or_else(String::new, |(scope, _)| {
-        format!("; most of it is {}", printable(scope.name()))
-    })
+    top.scope
+        .as_ref()
+        .filter(|(other, _)| **other != *scope)
+        .map_or_else(String::new, |(other, _)| format!("; {is} {}", printable(other.name())))
 }
 
 fn feature(evidence: &Evidence, name: &str) -> f64 {

@@ -12,12 +12,13 @@ use super::{
     JudgeConfig, State,
     amplification::Amplification,
     context::Context,
-    evidence::{Evidence, Finding, Reading, unix_s},
+    evidence::{Evidence, Reading, unix_s},
     fever::{Fever, Limits},
-    jitter::Jitter,
-    report::{Reporter, Statement, calming, summary},
-    threshold::Ladder,
-    verdict::{Cause, Level, Signal, Verdict},
+    incident::Moment,
+    jitter::{self, Jitter},
+    report::{self, Reporter, Statement, calming, recovered, summary},
+    track::{Said, Track},
+    verdict::{self, Cause, IncidentState, Level, Signal, Verdict},
 };
 
 /// What a sample says about one scope.
@@ -56,21 +57,55 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    fn say(&mut self, scope: &Arc<Scope>, signal: Signal, said: Said, evidence: Evidence, context: &Context) {
-        let summary = if said.calming {
-            calming(scope, signal)
-        } else {
-            summary(scope, signal, said.level, said.cause, &evidence, context)
+    fn say<T>(
+        &mut self,
+        scope: &Arc<Scope>,
+        signal: Signal,
+        said: Said,
+        evidence: Evidence,
+        track: &mut Track<T>,
+        context: &mut Context,
+    ) {
+        let incident = self.incident(scope, signal, said, evidence.value, track, context);
+        let summary = match &incident {
+            Some(incident) if incident.state == IncidentState::Ended => recovered(scope, signal, incident),
+            _ if said.calming => calming(scope, signal),
+            _ => summary(scope, signal, said.level, said.cause, &evidence, context),
         };
-        self.write(scope, signal, said, evidence, summary, context);
+        self.write(scope, signal, said, evidence, incident, summary, context);
     }
 
+    fn incident<T>(
+        &self,
+        scope: &Arc<Scope>,
+        signal: Signal,
+        said: Said,
+        value: Option<f64>,
+        track: &mut Track<T>,
+        context: &mut Context,
+    ) -> Option<verdict::Incident> {
+        let moment = Moment {
+            now: self.now,
+            scope,
+            signal,
+            level: said.level,
+            previous: said.previous,
+            cause: said.cause,
+            value,
+        };
+        track
+            .incident
+            .belongs(&moment, context, || self.reporter.incident_id(self.now, scope, signal))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call for each part of a verdict")]
     fn write(
         &mut self,
         scope: &Arc<Scope>,
         signal: Signal,
         said: Said,
         evidence: Evidence,
+        incident: Option<verdict::Incident>,
         summary: String,
         context: &Context,
     ) {
@@ -81,7 +116,7 @@ impl Desk<'_> {
             previous: said.previous,
             cause: said.cause,
             evidence,
-            incident: None,
+            incident,
             calibration: context.calibration.published(),
             lost: self.lost[signal as usize],
             summary,
@@ -96,73 +131,6 @@ impl Desk<'_> {
             end_ns: self.now.monotonic_ns,
             elapsed_ns,
             unix_s: unix_s(self.now),
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Said {
-    level: Level,
-    previous: Level,
-    cause: Cause,
-    /// The reading itself asks for less than the level that is still said.
-    calming: bool,
-}
-
-/// A signal and its ladder.
-#[derive(Clone, Debug)]
-struct Track<T> {
-    judge: T,
-    ladder: Ladder,
-    cause: Cause,
-    spoken: bool,
-}
-
-impl<T> Track<T> {
-    fn new(judge: T, newborn: bool) -> Self {
-        Self {
-            judge,
-            ladder: Ladder::new(newborn),
-            cause: Cause::None,
-            spoken: false,
-        }
-    }
-
-    /// Takes in what a reading asks for; what there is to say about it, if anything.
-    fn settle(&mut self, reading: Reading, finding: Finding, config: &JudgeConfig) -> Option<Said> {
-        let previous = self.ladder.level();
-        let level = self
-            .ladder
-            .step(reading.end_ns, reading.elapsed_ns, finding.wanted, &finding.hold);
-        if level <= Level::Nominal {
-            self.cause = Cause::None;
-        } else if finding.wanted >= level || self.cause == Cause::None || level < previous && finding.wanted == level {
-            self.cause = finding.cause;
-        }
-        let warmed_up = level == Level::Nominal && !self.spoken;
-        self.spoken |= level > Level::Unknown;
-        let changed = level != previous && (!warmed_up || config.announce_nominal);
-        (changed || config.every_tick).then_some(Said {
-            level,
-            previous,
-            cause: self.cause,
-            calming: finding.wanted < level && level > Level::Nominal,
-        })
-    }
-
-    /// No reading. `true` when that made it unknown just now.
-    fn missing(&mut self, now_ns: u64, config: &JudgeConfig) -> Option<Said> {
-        let previous = self.ladder.level();
-        let level = self.ladder.missing(now_ns, config.tolerance_ns());
-        if level == previous {
-            return None;
-        }
-        self.cause = Cause::None;
-        Some(Said {
-            level,
-            previous,
-            cause: Cause::None,
-            calming: false,
         })
     }
 }
@@ -187,7 +155,14 @@ impl ScopeState {
             scope: Arc::clone(scope),
             listed_ns: 0,
             worst_destination: None,
-            jitter: on(config.jitter.enabled).map(|()| Track::new(Jitter::default(), newborn)),
+            jitter: on(config.jitter.enabled).map(|()| {
+                let track = Track::new(Jitter::default(), newborn);
+                if newborn {
+                    track
+                } else {
+                    track.silent_for(jitter::WARM_UP_NS)
+                }
+            }),
             fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host), newborn)),
             amplification: on(config.amplification.enabled && !is_host)
                 .map(|()| Track::new(Amplification::default(), newborn)),
@@ -209,18 +184,19 @@ impl ScopeState {
         });
         if let Some(said) = track.missing(last_ns, desk.config) {
             track.judge.interrupt();
-            desk.say(&self.scope, Signal::Jitter, said, Evidence::default(), context);
+            desk.say(&self.scope, Signal::Jitter, said, Evidence::default(), track, context);
         }
         let Some((reading, sched)) = reading else { return };
         let mut finding = track.judge.observe(reading, sched, input.throttled_ns, context, config);
         if self.scope.kind == ScopeKind::Cgroup {
             context.waiting.offer(&self.scope, track.judge.waiting_ms_per_s());
+            context.running_next.offer(&self.scope, track.judge.runnable_tasks());
         } else {
             finding = finding.at_most(Level::Watch);
         }
-        if let Some(said) = track.settle(reading, finding, desk.config) {
+        if let Some(said) = track.settle(desk.now, reading, finding, Some(track.judge.value()), desk.config) {
             let evidence = track.judge.evidence(context);
-            desk.say(&self.scope, Signal::Jitter, said, evidence, context);
+            desk.say(&self.scope, Signal::Jitter, said, evidence, track, context);
         }
     }
 
@@ -232,7 +208,7 @@ impl ScopeState {
         });
         if let Some(said) = track.missing(last_ns, desk.config) {
             track.judge.interrupt();
-            desk.say(&self.scope, Signal::Fever, said, Evidence::default(), context);
+            desk.say(&self.scope, Signal::Fever, said, Evidence::default(), track, context);
         }
         let Some((reading, mem)) = reading else { return };
         let mut finding = track.judge.observe(reading, mem, input.limits, context, config);
@@ -245,16 +221,16 @@ impl ScopeState {
             ScopeKind::Other => finding = finding.at_most(Level::Watch),
             ScopeKind::Host => {}
         }
-        if let Some(said) = track.settle(reading, finding, desk.config) {
+        if let Some(said) = track.settle(desk.now, reading, finding, Some(track.judge.value()), desk.config) {
             let evidence = track.judge.evidence(context);
-            desk.say(&self.scope, Signal::Fever, said, evidence, context);
+            desk.say(&self.scope, Signal::Fever, said, evidence, track, context);
         }
     }
 
     fn observe_amplification(
         &mut self,
         input: Input<'_>,
-        context: &Context,
+        context: &mut Context,
         desk: &mut Desk<'_>,
         config: &AmplificationConfig,
     ) {
@@ -266,61 +242,83 @@ impl ScopeState {
         });
         if let Some(said) = track.missing(last_ns, desk.config) {
             track.judge.interrupt();
-            desk.say(&self.scope, Signal::Amplification, said, Evidence::default(), context);
+            desk.say(
+                &self.scope,
+                Signal::Amplification,
+                said,
+                Evidence::default(),
+                track,
+                context,
+            );
         }
         let Some((reading, net)) = reading else { return };
         let mut finding = track.judge.observe(reading, net, context, config);
         if self.scope.kind != ScopeKind::Cgroup {
             finding = finding.at_most(Level::Watch);
         }
-        if let Some(said) = track.settle(reading, finding, desk.config) {
+        if let Some(said) = track.settle(desk.now, reading, finding, track.judge.value(), desk.config) {
             let mut evidence = track.judge.evidence();
             evidence.worst_destination = self.worst_destination;
-            desk.say(&self.scope, Signal::Amplification, said, evidence, context);
+            desk.say(&self.scope, Signal::Amplification, said, evidence, track, context);
         }
     }
 
     /// The last word on a scope that is gone: what was wrong with it went with it.
-    pub(super) fn bury(&self, context: &Context, desk: &mut Desk<'_>) {
-        for state in self.states() {
-            if state.level < Level::Watch {
-                continue;
-            }
-            let said = Said {
-                level: Level::Nominal,
-                previous: state.level,
-                cause: Cause::None,
-                calming: false,
-            };
-            let mut summary = super::report::printable(self.scope.name());
-            summary.push_str(" is gone");
-            desk.write(&self.scope, state.signal, said, Evidence::default(), summary, context);
+    pub(super) fn bury(&mut self, context: &mut Context, desk: &mut Desk<'_>) {
+        let scope = Arc::clone(&self.scope);
+        if let Some(track) = &mut self.jitter {
+            bury(&scope, Signal::Jitter, track, context, desk);
+        }
+        if let Some(track) = &mut self.fever {
+            bury(&scope, Signal::Fever, track, context, desk);
+        }
+        if let Some(track) = &mut self.amplification {
+            bury(&scope, Signal::Amplification, track, context, desk);
         }
     }
 
     /// Every signal of the scope as it stands.
     pub(super) fn states(&self) -> impl Iterator<Item = State> {
-        let state = |signal, ladder: &Ladder, cause, value: Option<f64>| State {
-            scope: Arc::clone(&self.scope),
-            signal,
-            level: ladder.level(),
-            cause,
-            value: value.filter(|_| ladder.level() > Level::Unknown),
-        };
         let jitter = self
             .jitter
             .as_ref()
-            .map(|track| state(Signal::Jitter, &track.ladder, track.cause, Some(track.judge.value())));
+            .map(|track| self.state(Signal::Jitter, track, Some(track.judge.value())));
         let fever = self
             .fever
             .as_ref()
-            .map(|track| state(Signal::Fever, &track.ladder, track.cause, Some(track.judge.value())));
-        let amplification = self.amplification.as_ref().map(|track| {
-            let value = track.judge.value();
-            state(Signal::Amplification, &track.ladder, track.cause, value)
-        });
+            .map(|track| self.state(Signal::Fever, track, Some(track.judge.value())));
+        let amplification = self
+            .amplification
+            .as_ref()
+            .map(|track| self.state(Signal::Amplification, track, track.judge.value()));
         [jitter, fever, amplification].into_iter().flatten()
     }
+
+    fn state<T>(&self, signal: Signal, track: &Track<T>, value: Option<f64>) -> State {
+        State {
+            scope: Arc::clone(&self.scope),
+            signal,
+            level: track.level(),
+            cause: track.cause(),
+            value: value.filter(|_| track.level() > Level::Unknown),
+        }
+    }
+}
+
+fn bury<T>(scope: &Arc<Scope>, signal: Signal, track: &mut Track<T>, context: &mut Context, desk: &mut Desk<'_>) {
+    let previous = track.level();
+    if previous < Level::Watch {
+        return;
+    }
+    let said = Said {
+        level: Level::Nominal,
+        previous,
+        cause: Cause::None,
+        calming: false,
+    };
+    let incident = desk.incident(scope, signal, said, None, track, context);
+    let summary = format!("{} is gone", report::printable(scope.name()));
+    desk.write(scope, signal, said, Evidence::default(), incident, summary, context);
 }
 
 #[cfg(test)]

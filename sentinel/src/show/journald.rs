@@ -120,6 +120,12 @@ pub fn entry(record: &Record) -> Entry {
                 ("SENTINEL_SCOPE", words::scope(&verdict.scope).into()),
                 ("SENTINEL_CAUSE", verdict.cause.name().into()),
             ]);
+            fields.extend(
+                verdict
+                    .incident
+                    .as_ref()
+                    .map(|incident| ("SENTINEL_INCIDENT", escape::line(&incident.id).into())),
+            );
             Entry {
                 priority: priority(verdict.level, verdict.previous),
                 message: escape::line(&verdict.summary),
