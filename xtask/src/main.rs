@@ -14,6 +14,7 @@ mod linker;
 mod process;
 mod report;
 mod run;
+mod score;
 mod setup;
 mod test;
 mod toolchain;
@@ -54,6 +55,12 @@ enum Task {
     },
     /// Checks the order of the stages and the other rules of the house.
     Layers,
+    /// Runs the labelled corpus through the judge and prints how it did; `cargo xtask score --help` for its options.
+    Score {
+        /// Arguments for the score, such as `--kind leak --seeds 5 --verbose`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Sets up, builds the agent and runs `sentinel run` as root.
     Run {
         /// Arguments for `sentinel run`.
@@ -86,6 +93,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Layers => layers::check(workspace.root())?,
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
+        Task::Score { args } => return score::score(&workspace, &args),
         Task::Run { args } => run::run(&workspace, &args)?,
     }
     Ok(ExitCode::SUCCESS)
