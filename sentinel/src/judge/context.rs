@@ -9,6 +9,7 @@ use super::{
     calibration::Calibration,
     cpus::{CpuHistory, Cpus},
     evidence::{Reading, unix_s},
+    fever::OverHorizons,
     incident::Register,
     statistics::trajectory::Trajectory,
 };
@@ -61,8 +62,8 @@ pub(super) struct Context {
     pub(super) running_next: Top,
     /// The scope that grows most, MB/s.
     pub(super) growing: Top,
-    /// The greatest rise of a single scope over the last minute, MB.
-    pub(super) most_grown_mb: f64,
+    /// The greatest rise of a single scope over each horizon of fever, MB.
+    pub(super) most_grown_mb: OverHorizons,
     /// A scope's own growth is being judged as a leak: the host need not say it again.
     pub(super) leak_named: bool,
 }
@@ -89,7 +90,7 @@ impl Context {
             running: Top::default(),
             running_next: Top::default(),
             growing: Top::default(),
-            most_grown_mb: 0.0,
+            most_grown_mb: OverHorizons::default(),
             leak_named: false,
         }
     }
@@ -114,7 +115,7 @@ impl Context {
         }
         if sample.elapsed.mem_ns.is_some() {
             self.growing = Top::default();
-            self.most_grown_mb = 0.0;
+            self.most_grown_mb = OverHorizons::default();
             self.leak_named = false;
         }
         self.observe_memory(sample);

@@ -11,14 +11,29 @@ use super::limits::Room;
 /// Errors on both sides of a slope for 95 % of twelve points.
 const ERRORS: f64 = 2.2;
 /// Relative drift of a slope over as much time as it was seen for.
-const DRIFT: f64 = 0.06;
+const DRIFT: f64 = 0.08;
 /// No interval is narrower than this share on either side, and none tells from where on it is wider.
 const NARROWEST: f64 = 0.08;
 const WIDEST: f64 = 0.9;
 /// A bend is one in a trend that was seen for this many times its span.
-const BEND_SEEN: f64 = 1.5;
-/// A bend is followed for so many times what was seen, and goes straight on from there.
-const BEND_AHEAD: f64 = 3.0;
+const BEND_SEEN: f64 = 1.1;
+/// A bend that is not clear yet is feared for this many times what was seen.
+const BEND_FEARED: f64 = 3.0;
+
+/// What a forecast rests on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grounds {
+    /// The trend of the longest horizon that agrees with the shortest.
+    pub(super) trend: Trend,
+    /// The trend of the shortest horizon.
+    pub(super) latest: Trend,
+    /// A longer one that bends upwards.
+    pub(super) bent: Option<Trend>,
+    /// How long there has been a trend, seconds.
+    pub(super) seen_s: f64,
+    /// How much wider intervals have to be.
+    pub(super) widened: f64,
+}
 
 /// Time to exhaustion, and the curve that leads there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,50 +48,41 @@ pub(super) struct Course {
     pub(super) latest_s: Option<f64>,
     /// MB/s now.
     pub(super) slope_per_s: f64,
-    /// MB/s per second, for `bends_s`.
+    /// MB/s per second now.
     pub(super) bend_per_s2: f64,
-    /// How long it bends.
-    pub(super) bends_s: f64,
 }
 
 impl Course {
-    /// Of a trend that was seen for `seen_s`; intervals `widened` times. `None` when it does not lead there: it is
-    /// levelling off.
+    /// Where a trend leads. `None` when it levels off before.
     #[must_use]
-    pub(super) fn of(trend: &Trend, room: &Room, seen_s: f64, widened: f64) -> Option<Self> {
+    pub(super) fn of(grounds: &Grounds, room: &Room) -> Option<Self> {
+        let trend = &grounds.trend;
         let left_mb = (room.left_mb - trend.above).max(0.0);
-        let seen_s = seen_s.max(trend.span_s);
-        // The beginning of a line looks like a bend.
-        let bends = seen_s >= BEND_SEEN * trend.span_s;
-        let curve = Curve {
-            slope: if bends {
-                trend.end_slope_per_s
-            } else {
-                trend.slope_per_s
-            },
-            bend: if bends { trend.acceleration_per_s2 } else { 0.0 },
-            bends_s: BEND_AHEAD * trend.span_s,
-        };
-        let exhaustion_s = curve.reaches(left_mb)?;
-        let of_slope = ERRORS * trend.error_per_s / curve.slope;
-        let of_bend = ERRORS * trend.acceleration_error_per_s2 * trend.span_s / curve.slope;
-        let of_bend = if curve.bend == 0.0 { 0.0 } else { of_bend };
-        let of_drift = DRIFT * (1.0 + exhaustion_s / seen_s).sqrt();
-        let wide = widened * of_slope.hypot(of_drift).hypot(of_bend).max(NARROWEST);
-        let mut latest_s = (wide < WIDEST).then(|| exhaustion_s / (1.0 - wide));
-        if curve.bend > 0.0 {
-            // It may stop bending.
-            let straight = Curve { bend: 0.0, ..curve };
-            latest_s = latest_s.and_then(|latest| Some(latest.max(straight.reaches(left_mb)?.min(2.0 * exhaustion_s))));
+        let seen_s = grounds.seen_s.max(trend.span_s);
+        if trend.is_bent() && trend.acceleration_per_s2 < 0.0 && is_seen(trend, seen_s) && flattens(trend, left_mb) {
+            return None;
         }
+        // The beginning of a line looks like a bend: that has to be out of the window.
+        let bent = grounds.bent.filter(|bent| is_seen(bent, seen_s));
+        let (slope, bend) = bent.map_or((trend.slope_per_s, 0.0), |bent| {
+            let bend = bent.acceleration_per_s2;
+            let latest = &grounds.latest;
+            (latest.slope_per_s + bend * latest.span_s / 2.0, bend)
+        });
+        let exhaustion_s = reaches(slope, bend, left_mb)?;
+        let of_slope = ERRORS * trend.error_per_s / slope;
+        let of_drift = DRIFT * (1.0 + exhaustion_s / seen_s).sqrt();
+        let wide = grounds.widened * of_slope.hypot(of_drift).max(NARROWEST);
+        let straight_s = left_mb / slope;
+        let latest_s = (wide < WIDEST).then(|| straight_s / (1.0 - wide));
+        let feared = feared_s(trend, slope, left_mb).min(exhaustion_s);
         let course = Self {
             left_mb,
             exhaustion_s,
-            earliest_s: exhaustion_s / (1.0 + wide),
+            earliest_s: (exhaustion_s / (1.0 + wide)).min(feared),
             latest_s,
-            slope_per_s: curve.slope,
-            bend_per_s2: curve.bend,
-            bends_s: curve.bends_s,
+            slope_per_s: slope,
+            bend_per_s2: bend,
         };
         (exhaustion_s.is_finite() && course.earliest_s.is_finite()).then_some(course)
     }
@@ -84,45 +90,49 @@ impl Course {
     /// Seconds after which this much would be taken; `None` when that is never.
     #[must_use]
     pub(super) fn reaches(&self, taken_mb: f64) -> Option<f64> {
-        let curve = Curve {
-            slope: self.slope_per_s,
-            bend: self.bend_per_s2,
-            bends_s: self.bends_s,
-        };
-        curve.reaches(taken_mb)
+        reaches(self.slope_per_s, self.bend_per_s2, taken_mb)
     }
 }
 
-/// `slope t + bend t² / 2` for `bends_s`, then straight on.
-#[derive(Clone, Copy, Debug)]
-struct Curve {
-    slope: f64,
-    bend: f64,
-    bends_s: f64,
+fn is_seen(trend: &Trend, seen_s: f64) -> bool {
+    seen_s >= BEND_SEEN * trend.span_s
 }
 
-impl Curve {
-    fn reaches(&self, taken: f64) -> Option<f64> {
-        if self.slope <= 0.0 {
-            return None;
-        }
-        if self.bend == 0.0 {
-            return Some(taken / self.slope);
-        }
-        // A level that flattens stands still where its slope is gone.
-        let bends_s = if self.bend < 0.0 {
-            self.bends_s.min(-self.slope / self.bend)
-        } else {
-            self.bends_s
-        };
-        let bent = self.slope * bends_s + self.bend * bends_s * bends_s / 2.0;
-        let end_slope = self.slope + self.bend * bends_s;
-        if taken >= bent {
-            return (end_slope > 0.01 * self.slope).then(|| bends_s + (taken - bent) / end_slope);
-        }
-        let root = (self.slope * self.slope + 2.0 * self.bend * taken).max(0.0).sqrt();
-        Some(2.0 * taken / (self.slope + root))
+/// Its slope is gone before as much as is left was taken.
+fn flattens(trend: &Trend, left_mb: f64) -> bool {
+    let slope = trend.slope_per_s + trend.acceleration_per_s2 * trend.span_s / 2.0;
+    slope <= 0.0 || slope * slope / (-2.0 * trend.acceleration_per_s2) < left_mb
+}
+
+/// When it would be if it bent as much as it may, for as long as that can be feared.
+fn feared_s(trend: &Trend, slope: f64, left_mb: f64) -> f64 {
+    let bend = trend.acceleration_per_s2.max(0.0) + 2.0 * trend.acceleration_error_per_s2;
+    let bends_s = BEND_FEARED * trend.span_s;
+    let bent = slope * bends_s + bend * bends_s * bends_s / 2.0;
+    if left_mb <= bent {
+        quadratic(slope, bend, left_mb)
+    } else {
+        bends_s + (left_mb - bent) / (slope + bend * bends_s)
     }
+}
+
+/// `slope t + bend t^2 / 2 = taken`.
+fn quadratic(slope: f64, bend: f64, taken: f64) -> f64 {
+    2.0 * taken / (slope + (slope * slope + 2.0 * bend * taken).max(0.0).sqrt())
+}
+
+/// Straight on without a bend. With one, what bends may keep its second derivative or its doubling time: the geometric mean
+/// of both times.
+fn reaches(slope: f64, bend: f64, taken: f64) -> Option<f64> {
+    if slope <= 0.0 {
+        return None;
+    }
+    if bend <= 0.0 {
+        return Some(taken / slope);
+    }
+    let growing_s = slope / bend;
+    let exponential = growing_s * (1.0 + taken / (slope * growing_s)).ln();
+    Some((quadratic(slope, bend, taken) * exponential).sqrt())
 }
 
 #[cfg(test)]
@@ -139,42 +149,56 @@ mod tests {
     fn trend(slope: f64, bend: f64) -> Trend {
         Trend {
             slope_per_s: slope,
-            end_slope_per_s: slope,
             error_per_s: 0.02 * slope,
             acceleration_per_s2: bend,
+            acceleration_error_per_s2: 0.001,
             span_s: 60.0,
             ..Trend::default()
         }
     }
 
+    fn course(trend: Trend, seen_s: f64, widened: f64) -> Option<Course> {
+        let grounds = Grounds {
+            trend,
+            latest: trend,
+            bent: (trend.acceleration_per_s2 > 0.0).then_some(trend),
+            seen_s,
+            widened,
+        };
+        Course::of(&grounds, &ROOM)
+    }
+
     #[test]
     fn a_line_ends_where_it_meets_the_limit_and_comes_and_goes_sooner() {
-        let course = Course::of(&trend(10.0, 0.0), &ROOM, 60.0, 1.0).unwrap();
-        assert!((course.exhaustion_s - 100.0).abs() < 1e-9);
-        assert!(
-            course.earliest_s < 95.0 && course.latest_s.unwrap() > 105.0,
-            "{course:?}"
-        );
+        let line = course(trend(10.0, 0.0), 60.0, 1.0).unwrap();
+        assert!((line.exhaustion_s - 100.0).abs() < 1e-9);
+        assert!(line.earliest_s < 95.0 && line.latest_s.unwrap() > 105.0, "{line:?}");
         let above = Trend {
             above: 200.0,
             ..trend(10.0, 0.0)
         };
-        assert!((Course::of(&above, &ROOM, 60.0, 1.0).unwrap().exhaustion_s - 80.0).abs() < 1e-9);
+        assert!((course(above, 60.0, 1.0).unwrap().exhaustion_s - 80.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_bend_ends_sooner_and_one_that_flattens_never() {
-        let course = Course::of(&trend(10.0, 0.2), &ROOM, 120.0, 1.0).unwrap();
-        assert!((course.exhaustion_s - 61.8).abs() < 0.1, "{course:?}");
-        assert!((course.reaches(1000.0).unwrap() - course.exhaustion_s).abs() < 1e-9);
-        assert_eq!(Course::of(&trend(10.0, -0.2), &ROOM, 120.0, 1.0), None);
+        // 10 MB/s in the middle of a minute are 16 MB/s at its end.
+        let bent = course(trend(10.0, 0.2), 120.0, 1.0).unwrap();
+        assert!((42.0..48.0).contains(&bent.exhaustion_s), "{bent:?}");
+        assert!((bent.reaches(1000.0).unwrap() - bent.exhaustion_s).abs() < 1e-9);
+        assert!(bent.latest_s.unwrap() > 1000.0 / 16.0, "it may stop bending");
+        let beginning = course(trend(10.0, 0.2), 60.0, 1.0).unwrap();
+        assert!((beginning.exhaustion_s - 100.0).abs() < 1e-9, "{beginning:?}");
+        assert!(beginning.earliest_s < 65.0, "but it may bend: {beginning:?}");
+        assert_eq!(course(trend(10.0, -0.2), 120.0, 1.0), None);
     }
 
     #[test]
     fn the_farther_ahead_the_wider() {
-        let near = Course::of(&trend(10.0, 0.0), &ROOM, 600.0, 1.0).unwrap();
-        let far = Course::of(&trend(10.0, 0.0), &ROOM, 10.0, 1.0).unwrap();
-        let wide = Course::of(&trend(10.0, 0.0), &ROOM, 600.0, 8.0).unwrap();
-        assert!(near.earliest_s > far.earliest_s && far.earliest_s > wide.earliest_s);
+        let near = course(trend(10.0, 0.0), 600.0, 1.0).unwrap();
+        let far = course(trend(10.0, 0.0), 10.0, 1.0).unwrap();
+        let wide = course(trend(10.0, 0.0), 600.0, 8.0).unwrap();
+        assert!(near.latest_s < far.latest_s && wide.latest_s.is_none());
+        assert!(near.earliest_s >= far.earliest_s && far.earliest_s > wide.earliest_s);
     }
 }

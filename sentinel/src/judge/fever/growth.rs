@@ -65,6 +65,9 @@ impl Sustained {
     }
 }
 
+/// MB over each horizon.
+pub(in crate::judge) type OverHorizons = [f64; HORIZONS];
+
 type Trends = [Option<Trend>; HORIZONS];
 
 /// The level of a scope over all horizons.
@@ -123,10 +126,29 @@ impl Growth {
         self.short[0].total().0
     }
 
-    /// Rise over the last minute or so, MB.
+    /// Rise over each horizon, MB; 0 over those that are not kept yet.
     #[must_use]
-    pub(super) fn of_last_minute(&self) -> f64 {
-        self.short[1].total().0 + self.short[1].open_level()
+    pub(super) fn over_horizons(&self) -> OverHorizons {
+        std::array::from_fn(|index| {
+            self.scale(index)
+                .map_or(0.0, |scale| scale.total().0 + scale.open_level())
+        })
+    }
+
+    /// The same over the horizon that shows a trend.
+    #[must_use]
+    pub(super) fn over_shown(&self, sustained: &Sustained, rises: &OverHorizons) -> f64 {
+        rises[usize::from(sustained.shown)]
+    }
+
+    /// The longer horizon that bends upwards most clearly.
+    #[must_use]
+    pub(super) fn bent(&self, sustained: &Sustained) -> Option<Trend> {
+        let longer = (usize::from(sustained.shown)..HORIZONS).filter_map(|index| self.trend(index));
+        longer
+            .filter(|trend| trend.is_bent() && trend.acceleration_per_s2 > 0.0)
+            .last()
+            .copied()
     }
 
     /// A sustained trend over the shortest horizon that shows it.
@@ -172,15 +194,17 @@ impl Growth {
     fn sustained_over(&self, index: usize, teeth: &Teeth) -> Option<Sustained> {
         let trend = self.trend(index)?;
         let falls = teeth.of(trend.total);
-        let free = falls.is_none_or(|falls| trend.step_s >= TEETH_PER_STEP * falls.period_s);
-        if falls.is_some() && !rises_as_a_whole(trend) {
+        let free_of = |period_s: f64| trend.step_s >= TEETH_PER_STEP * period_s;
+        let covered = teeth
+            .covering_period_s(trend.total)
+            .is_some_and(|period_s| !free_of(period_s));
+        if covered || falls.is_some() && !rises_as_a_whole(trend) || !self.goes_on(index, trend, falls.is_some()) {
             return None;
         }
-        let covered = falls.is_some_and(|falls| covers(&falls, trend));
-        ((free || !covered) && self.goes_on(index, trend, falls.is_some())).then_some(Sustained {
+        Some(Sustained {
             shown: index as u8,
             best: index as u8,
-            free_of_teeth: free,
+            free_of_teeth: falls.is_none_or(|falls| free_of(falls.period_s)),
             falls,
         })
     }
@@ -199,11 +223,6 @@ impl Growth {
 /// What comes and goes does so at rising heights: its floors and its ceilings, and by more than chance moves a floor.
 fn rises_as_a_whole(trend: &Trend) -> bool {
     trend.concordance_of_highs >= HIGHS && trend.total >= OF_HEIGHT * trend.height
-}
-
-/// The rise stays below where the scope came down from before, or hardly above it.
-fn covers(falls: &Falls, trend: &Trend) -> bool {
-    falls.cover_level() && falls.ceiling_mb >= -0.5 * trend.total
 }
 
 fn is_trend(trend: &Trend, index: usize, demand: Demand) -> bool {

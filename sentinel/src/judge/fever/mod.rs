@@ -10,6 +10,7 @@ mod score;
 mod signs;
 mod teeth;
 
+pub(super) use growth::OverHorizons;
 pub(super) use limits::Limits;
 
 use crate::{config::FeverConfig, sense::sample::Mem};
@@ -28,7 +29,7 @@ use super::{
 };
 
 use self::{
-    forecast::Course,
+    forecast::{Course, Grounds},
     growth::{Demand, Growth, Sustained},
     limits::Room,
     score::Record,
@@ -51,6 +52,8 @@ const HOLD_BURST: Hold = Hold {
     readings: 1,
     ..HOLD
 };
+/// What appears while the agent runs starts, and grows for that, for this long, seconds.
+const START_S: f64 = 120.0;
 /// A trend that was not seen for this long is over, seconds.
 const OVER_S: f64 = 10.0;
 
@@ -107,6 +110,8 @@ pub(super) struct Fever {
     trajectory: Trajectory,
     baseline: Past,
     is_host: bool,
+    /// For how much longer it is expected to grow because it starts, seconds.
+    young_s: f64,
     now_s: f64,
     seen: Option<Seen>,
     /// What was left at the reading before.
@@ -115,9 +120,9 @@ pub(super) struct Fever {
 }
 
 impl Fever {
-    /// Of a scope nothing is known of yet. The host is judged by its available memory.
+    /// Of a scope nothing is known of yet. The host is judged by its available memory. `newborn`: it appeared while the agent ran.
     #[must_use]
-    pub(super) fn new(is_host: bool) -> Self {
+    pub(super) fn new(is_host: bool, newborn: bool) -> Self {
         Self {
             window: Window::new(WINDOW_NS),
             growth: Growth::new(),
@@ -126,6 +131,7 @@ impl Fever {
             trajectory: Trajectory::default(),
             baseline: Past::new(0.05),
             is_host,
+            young_s: if newborn { START_S } else { 0.0 },
             now_s: 0.0,
             seen: None,
             room_before: None,
@@ -146,7 +152,12 @@ impl Fever {
         self.look(reading.seconds(), context);
         self.trajectory.push(reading.end_ns, self.view.velocity_mb_per_s);
         let (wanted, cause) = self.trial(limits, context, config).verdict();
-        self.follow(mem, cause);
+        let foreseen = cause == Cause::Leak
+            && self
+                .view
+                .course
+                .is_some_and(|course| self.trial(limits, context, config).is_foreseeable(course.exhaustion_s));
+        self.follow(mem, foreseen);
         let how = match wanted {
             Level::Veto => Learn::Nothing,
             Level::Watch => Learn::Slowly,
@@ -163,10 +174,10 @@ impl Fever {
         self.view.velocity_mb_per_s
     }
 
-    /// Rise of resident memory over the last minute, MB.
+    /// Rise of resident memory over each horizon, MB.
     #[must_use]
-    pub(super) fn of_last_minute_mb(&self) -> f64 {
-        self.growth.of_last_minute()
+    pub(super) fn over_horizons(&self) -> OverHorizons {
+        self.growth.over_horizons()
     }
 
     fn count(&mut self, reading: Reading, mem: &Mem, limits: Limits, context: &Context, config: &FeverConfig) {
@@ -178,6 +189,7 @@ impl Fever {
         };
         self.window.push(reading.end_ns, reading.elapsed_ns, &pages);
         let seconds = reading.seconds();
+        self.young_s -= seconds;
         self.now_s = reading.end_ns as f64 / 1e9;
         let room = limits.nearest(context);
         let before = std::mem::replace(&mut self.room_before, room);
@@ -191,7 +203,8 @@ impl Fever {
             (true, Some(used_mb), _) => Change {
                 seconds,
                 level: used_mb,
-                witnesses: [Some(net_mb), resident_mb],
+                // Page counts hold the page cache too, and what is available falls a little as that fills.
+                witnesses: [resident_mb.or(Some(net_mb)), None],
             },
             (_, used_mb, Some(resident_mb)) => Change {
                 seconds,
@@ -221,8 +234,14 @@ impl Fever {
         let trend = self.growth.sustained(&self.teeth);
         self.see(elapsed_s, trend.as_ref());
         let course = trend.zip(self.view.room).and_then(|(trend, room)| {
-            let widened = self.record.as_ref().map_or(1.0, |record| record.widened());
-            Course::of(&self.growth.best(&trend), &room, self.seen_s(), widened)
+            let grounds = Grounds {
+                trend: self.growth.best(&trend),
+                latest: self.growth.shown(&trend),
+                bent: self.growth.bent(&trend),
+                seen_s: self.seen_s(),
+                widened: self.record.as_ref().map_or(1.0, |record| record.widened()),
+            };
+            Course::of(&grounds, &room)
         });
         self.view = View {
             velocity_mb_per_s: allocated - freed,
@@ -258,6 +277,7 @@ impl Fever {
             view: &self.view,
             is_host: self.is_host,
             seen_s: self.seen_s(),
+            is_young: self.young_s > 0.0,
             growth: &self.growth,
             teeth: &self.teeth,
             limits,
@@ -266,19 +286,14 @@ impl Fever {
         }
     }
 
-    /// A forecast is made when the trend was seen for long enough, remembered, and scored later.
-    fn follow(&mut self, mem: &Mem, cause: Cause) {
+    /// A forecast that is made is remembered, and scored later.
+    fn follow(&mut self, mem: &Mem, foreseen: bool) {
         let above_mb = self.view.trend.map_or(0.0, |trend| self.growth.best(&trend).above);
         if let Some(record) = &mut self.record {
             record.observe(self.now_s, self.view.room.as_ref(), above_mb, mem.oom_kills > 0);
         }
-        if cause != Cause::Leak {
-            return;
-        }
-        if let (Some(course), Some(room)) = (self.view.course, self.view.room)
-            && signs::is_foreseeable(course.exhaustion_s, self.seen_s(), self.is_host)
-        {
-            self.view.forecast = true;
+        self.view.forecast = foreseen;
+        if let Some((course, room)) = self.view.course.zip(self.view.room).filter(|_| foreseen) {
             self.record.get_or_insert_default().speak(self.now_s, course, room);
         }
     }

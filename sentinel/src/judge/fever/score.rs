@@ -156,7 +156,6 @@ mod tests {
             latest_s: Some(1.1 * exhaustion_s),
             slope_per_s: SLOPE,
             bend_per_s2: 0.0,
-            bends_s: 0.0,
         }
     }
 

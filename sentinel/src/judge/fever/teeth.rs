@@ -15,6 +15,8 @@ const LONGEST_MEMORY_S: f64 = 4.0 * 3600.0;
 const SLACK: f64 = 0.3;
 /// Share of a rise that has to be given back for the fall to count.
 const GIVEN_BACK: f64 = 0.5;
+/// Share of the distance to a lower peak by which the ceiling comes down.
+const FADING: f32 = 0.15;
 /// Share of a fall by which the level may stand above its lowest and not have begun to rise.
 const AT_BASE: f32 = 0.2;
 
@@ -25,8 +27,8 @@ struct Zigzag {
     extreme: f32,
     falling: bool,
     falls: u16,
-    /// Where the last fall and the one before began.
-    peaks: [f32; 2],
+    /// Where they began: the highest, which fades with each lower one.
+    ceiling: f32,
     /// Longest of the last two times between falls, or the time the first rise took.
     gaps_s: [f32; 2],
     last: Moment,
@@ -47,24 +49,25 @@ fn between(earlier: Moment, later: Moment) -> f64 {
     f64::from(later.saturating_sub(earlier)) / 10.0
 }
 
-/// What is known of falls of some size.
+/// What is known of falls of some size and above.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Falls {
     /// How many, 1 or more.
     pub(super) count: u16,
     /// Seconds from one to the next, the longer of the last two.
     pub(super) period_s: f64,
-    /// The higher of the last two levels they began at, above the level there is; negative when it is higher now.
+    /// The level they began at, above the level there is; negative when it is higher now.
     pub(super) ceiling_mb: f64,
     /// Their size, MB.
     pub(super) size_mb: f64,
 }
 
 impl Falls {
-    /// True when the level stays below where it came down from before.
+    /// True when they would give back a rise of `rise_mb`, as far as its height tells: it stays below where the scope came
+    /// down from before, or goes hardly above.
     #[must_use]
-    pub(super) fn cover_level(&self) -> bool {
-        self.ceiling_mb >= -SLACK * self.size_mb
+    pub(super) fn cover(&self, rise_mb: f64) -> bool {
+        self.ceiling_mb >= -SLACK * self.size_mb && self.ceiling_mb >= -GIVEN_BACK * rise_mb
     }
 }
 
@@ -93,16 +96,31 @@ impl Teeth {
     /// Falls that would give back a rise of `rise_mb`, of late.
     #[must_use]
     pub(super) fn of(&self, rise_mb: f64) -> Option<Falls> {
+        self.falls(rise_mb).next()
+    }
+
+    /// The longest time between falls that would give back a rise of `rise_mb` and cover it; `None` when none do.
+    #[must_use]
+    pub(super) fn covering_period_s(&self, rise_mb: f64) -> Option<f64> {
+        let covering = self.falls(rise_mb).filter(|falls| falls.cover(rise_mb));
+        covering.map(|falls| falls.period_s).reduce(f64::max)
+    }
+
+    /// By size, from the least that counts.
+    fn falls(&self, rise_mb: f64) -> impl Iterator<Item = Falls> {
         let wanted = (GIVEN_BACK * rise_mb).max(LEAST_MB);
-        let index = ((wanted / LEAST_MB).log2().ceil().max(0.0) as usize).min(SIZES - 1);
-        let zigzag = &self.zigzags[index];
-        let period_s = f64::from(zigzag.gaps_s[0].max(zigzag.gaps_s[1]));
-        let memory_s = (PERIODS * period_s).clamp(SHORTEST_MEMORY_S, LONGEST_MEMORY_S);
-        (zigzag.falls > 0 && between(zigzag.last, moment(self.now_s)) <= memory_s).then(|| Falls {
-            count: zigzag.falls,
-            period_s,
-            ceiling_mb: f64::from(zigzag.peaks[0].max(zigzag.peaks[1])) - self.level,
-            size_mb: LEAST_MB * f64::from(index as u32).exp2(),
+        let first = ((wanted / LEAST_MB).log2().ceil().max(0.0) as usize).min(SIZES - 1);
+        let now = moment(self.now_s);
+        let of_size = sizes().zip(&self.zigzags).skip(first);
+        of_size.filter_map(move |(size_mb, zigzag)| {
+            let period_s = f64::from(zigzag.gaps_s[0].max(zigzag.gaps_s[1]));
+            let memory_s = (PERIODS * period_s).clamp(SHORTEST_MEMORY_S, LONGEST_MEMORY_S);
+            (zigzag.falls > 0 && between(zigzag.last, now) <= memory_s).then(|| Falls {
+                count: zigzag.falls,
+                period_s,
+                ceiling_mb: f64::from(zigzag.ceiling) - self.level,
+                size_mb,
+            })
         })
     }
 
@@ -145,7 +163,8 @@ impl Zigzag {
         let gap_s = between(since, now) as f32;
         let peak = self.extreme;
         let first = self.falls == 0;
-        self.peaks = [if first { peak } else { self.peaks[1] }, peak];
+        let faded = self.ceiling + FADING * (peak - self.ceiling);
+        self.ceiling = if first { peak } else { faded.max(peak) };
         self.gaps_s = [if first { gap_s } else { self.gaps_s[1] }, gap_s];
         self.falls = self.falls.saturating_add(1);
         self.falling = true;
@@ -176,10 +195,10 @@ mod tests {
             let rise_s = if count == 1 { 19.0 } else { 21.0 };
             assert!((falls.period_s - rise_s).abs() < 1.1, "{falls:?}");
             assert!((falls.ceiling_mb - 400.0).abs() < 1.0, "{falls:?}");
-            assert!(falls.cover_level());
+            assert!(falls.cover(400.0));
         }
         teeth.push(1.0, 900.0, false);
-        assert!(!teeth.of(400.0).unwrap().cover_level(), "higher than ever is news");
+        assert!(!teeth.of(400.0).unwrap().cover(400.0), "higher than ever is news");
         assert_eq!(teeth.of(2000.0), None, "it never gave that much back");
     }
 

@@ -56,9 +56,7 @@ pub(in crate::judge) struct Trend {
     pub(in crate::judge) slope_per_s: f64,
     /// Its standard error, with what neighbouring residuals have in common.
     pub(in crate::judge) error_per_s: f64,
-    /// Slope at the end, where it bends; else the slope.
-    pub(in crate::judge) end_slope_per_s: f64,
-    /// Second derivative; 0 when it is not clearly above its error.
+    /// Second derivative.
     pub(in crate::judge) acceleration_per_s2: f64,
     /// Its standard error.
     pub(in crate::judge) acceleration_error_per_s2: f64,
@@ -121,8 +119,7 @@ impl Trend {
             step_s,
             slope_per_s,
             error_per_s,
-            end_slope_per_s: if bent { bend.end_per_s } else { slope_per_s },
-            acceleration_per_s2: if bent { bend.second_per_s2 } else { 0.0 },
+            acceleration_per_s2: bend.second_per_s2,
             acceleration_error_per_s2: bend.error_per_s2,
             concordance,
             concordance_of_highs: kendall(&points.highs[..lows.len()]),
@@ -139,7 +136,7 @@ impl Trend {
     /// True when it clearly bends.
     #[must_use]
     pub(in crate::judge) fn is_bent(&self) -> bool {
-        self.acceleration_per_s2 != 0.0
+        self.acceleration_per_s2.abs() > BENT * self.acceleration_error_per_s2
     }
 
     fn is_finite(&self) -> bool {
@@ -147,7 +144,6 @@ impl Trend {
             self.total,
             self.slope_per_s,
             self.error_per_s,
-            self.end_slope_per_s,
             self.acceleration_per_s2,
             self.acceleration_error_per_s2,
             self.irregularity,
@@ -228,9 +224,16 @@ fn walk_of(points: &[(f64, f64)]) -> (f64, f64) {
     };
     let sum: f64 = rates().sum();
     let variance = rates().map(|rate| (rate - sum / n).powi(2)).sum::<f64>() / (n - 1.0);
+    // Steps that resemble the one before tell less than as many that do not.
+    let products = rates().zip(rates().skip(1)).map(|(a, b)| (a - sum / n) * (b - sum / n));
+    let alike = products.sum::<f64>() / (variance * (n - 1.0)).max(f64::MIN_POSITIVE);
+    let alike = ((alike + 1.0 / n) / (1.0 - 3.0 / n)).clamp(0.0, 0.7);
     let greatest = rates().fold(f64::NEG_INFINITY, f64::max);
     let least = rates().fold(f64::INFINITY, f64::min);
-    ((sum - greatest - least) / (n - 2.0), (variance / n).sqrt())
+    (
+        (sum - greatest - least) / (n - 2.0),
+        (variance / n * (1.0 + alike) / (1.0 - alike)).sqrt(),
+    )
 }
 
 /// The two greatest rises together, and the irregularity of all.
@@ -312,7 +315,6 @@ impl Spread {
 struct Bend {
     second_per_s2: f64,
     error_per_s2: f64,
-    end_per_s: f64,
     spread: Spread,
     /// Standard deviation of the times, seconds.
     spread_of_times: f64,
@@ -345,7 +347,6 @@ impl Bend {
         Some(Self {
             second_per_s2: 2.0 * bend,
             error_per_s2: 2.0 * spread.error_of_mean() / norm.sqrt(),
-            end_per_s: slope + bend * (2.0 * (0.0 - time) - third),
             spread,
             spread_of_times: second.sqrt(),
         })
