@@ -1,13 +1,19 @@
 //! `sentinel-score`: runs the corpus through the judge and prints how it did. `cargo xtask score` builds and runs it.
 //! Exit codes: 0 every bound holds, 1 one is broken, 2 bad usage.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::{Result, ensure};
 use clap::Parser;
 use rayon::prelude::*;
 use sentinel_tests::{
-    corpus::{KINDS, Kind},
-    score::{bounds::bounds, outcome::Outcome, run::run, table},
+    corpus::{KINDS, Kind, recorded::recordings},
+    score::{
+        bounds::bounds,
+        outcome::Outcome,
+        run::{run, run_recorded},
+        table,
+    },
 };
 
 /// Runs the corpus through the judge and prints how it did.
@@ -32,6 +38,9 @@ struct Cli {
     /// The numbers as JSON, one object.
     #[arg(long)]
     json: bool,
+    /// Folder of recordings of real runs, each with its label.
+    #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/recordings"), hide_default_value = true)]
+    recordings: PathBuf,
     /// Names of the kinds, and nothing else.
     #[arg(long)]
     list: bool,
@@ -39,28 +48,45 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let kinds: Vec<&Kind> = KINDS
-        .iter()
-        .filter(|kind| cli.kind.is_empty() || cli.kind.iter().any(|part| kind.name.contains(part.as_str())))
-        .collect();
-    if kinds.is_empty() {
-        eprintln!("error: no kind has such a name; --list names them");
-        return ExitCode::from(2);
-    }
-    if cli.list {
-        for kind in kinds {
-            println!("{} {}", if kind.faulty { "faulty " } else { "healthy" }, kind.name);
+    match score(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
         }
-        return ExitCode::SUCCESS;
     }
-    let outcomes = outcomes(&kinds, &cli);
+}
+
+fn score(cli: &Cli) -> Result<ExitCode> {
+    let wanted = |name: &str| cli.kind.is_empty() || cli.kind.iter().any(|part| name.contains(part.as_str()));
+    let kinds: Vec<&Kind> = KINDS.iter().filter(|kind| wanted(kind.name)).collect();
+    let mut recorded = recordings(&cli.recordings)?;
+    recorded.retain(|recorded| wanted(&recorded.label.kind));
+    ensure!(
+        !kinds.is_empty() || !recorded.is_empty(),
+        "no kind has such a name; --list names them"
+    );
+    if cli.list {
+        let generated = kinds.iter().map(|kind| (kind.faulty, kind.name));
+        let real = recorded
+            .iter()
+            .map(|recorded| (recorded.label.faulty, recorded.label.kind.as_str()));
+        for (faulty, name) in generated.chain(real) {
+            println!("{} {name}", if faulty { "faulty " } else { "healthy" });
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut outcomes = generated(&kinds, cli);
+    for recorded in &recorded {
+        outcomes.push(run_recorded(recorded)?);
+    }
     let bounds = bounds(&outcomes);
-    print(&outcomes, &bounds, &cli);
-    ExitCode::from(u8::from(bounds.iter().any(|bound| !bound.holds())))
+    print(&outcomes, &bounds, cli);
+    Ok(ExitCode::from(u8::from(bounds.iter().any(|bound| !bound.holds()))))
 }
 
 /// Every scenario, on all CPUs; in order, whoever was first.
-fn outcomes(kinds: &[&Kind], cli: &Cli) -> Vec<Outcome> {
+fn generated(kinds: &[&Kind], cli: &Cli) -> Vec<Outcome> {
     let seeds = cli.first_seed..cli.first_seed + cli.seeds;
     let jobs: Vec<(&Kind, u64)> = kinds
         .iter()

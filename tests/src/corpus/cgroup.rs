@@ -25,6 +25,7 @@ pub struct Cgroup {
     pub network: Network,
     pub(super) sched: Sched,
     pub(super) throttled_ns: u64,
+    pub(super) ended: bool,
 }
 
 impl Cgroup {
@@ -43,6 +44,16 @@ impl Cgroup {
         }
     }
 
+    /// Its processes end and give back what they hold; page cache they leave behind is freed with it.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        (self.cpu.busy, self.cpu.short_cpus, self.cpu.handoffs_per_s) = (0.0, 0.0, 0.0);
+        let memory = &mut self.memory;
+        (memory.anon_mb, memory.cache_mb, memory.shmem_mb) = (0.0, 0.0, 0.0);
+        (memory.churn_mb_per_s, memory.scan_mb_per_s) = (0.0, 0.0);
+        self.network = Network::default();
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -58,6 +69,7 @@ pub fn web(name: &str, cpus: f64, asked_per_s: f64, noise: &mut Noise) -> Cgroup
     cgroup.cpu.service_ms = noise.between(0.5, 2.0);
     cgroup.cpu.workers = noise.pick(&[2.0, 4.0, 8.0]);
     cgroup.cpu.variability = noise.between(1.0, 2.0);
+    cgroup.cpu.wander = Wander::new(0.2, 20.0);
     cgroup.memory.anon_mb = noise.between(80.0, 400.0);
     cgroup.memory.cache_mb = noise.between(20.0, 200.0);
     cgroup.memory.churn_mb_per_s = noise.between(2.0, 15.0);

@@ -142,12 +142,12 @@ pub(super) fn starved_victim(mut noise: Noise, _: f64) -> Scenario {
 /// `cpu.max` allows far less than is wanted.
 pub(super) fn throttled(mut noise: Noise, _: f64) -> Scenario {
     let during = window(&mut noise);
-    let (quota, tasks) = (noise.between(0.2, 0.8), noise.pick(&[1.0, 2.0, 4.0]));
+    let (quota, tasks) = (noise.between(0.4, 0.8), noise.pick(&[1.0, 2.0, 4.0]));
     let truth = Truth::new(WORKER, Signal::Jitter, Level::Veto, during, 10.0)
         .causes(&[Cause::Throttled])
         .stays();
     let mut scenario = Scenario::new(noise, during.1 + 30.0);
-    let mut worker = web(WORKER, 0.1, 80.0, &mut scenario.model.noise);
+    let mut worker = web(WORKER, 0.05, 80.0, &mut scenario.model.noise);
     worker.cpu.quota_cpus = Some(quota);
     scenario
         .with(worker)

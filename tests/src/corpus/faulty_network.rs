@@ -107,7 +107,7 @@ pub(super) fn metastable(mut noise: Noise, _: f64) -> Scenario {
     let trigger_s = noise.between(6.0, 15.0);
     let base = noise.between(40.0, 200.0);
     let backend = Backend::Queues {
-        capacity_per_s: noise.between(1.4, 1.9) * base,
+        capacity_per_s: noise.between(1.5, 1.9) * base,
         queue_s: 6.0,
     };
     let (timeout_s, factor) = (noise.between(0.5, 1.0), noise.between(3.0, 5.0));
@@ -120,7 +120,9 @@ pub(super) fn metastable(mut noise: Noise, _: f64) -> Scenario {
         within_s: Some(3.0),
     });
     let mut scenario = Scenario::new(noise, during.1);
-    let subject = gateway(GATEWAY, base, 1.0, policy, &mut scenario.model.noise);
+    let mut subject = gateway(GATEWAY, base, 1.0, policy, &mut scenario.model.noise);
+    // Noise alone must not tip it over before its time.
+    subject.network.wander = Wander::new(0.06, 15.0);
     scenario.with(subject).truth(truth).script(move |model, now, _| {
         let on = (onset_s..onset_s + trigger_s).contains(&now);
         model.cgroup(GATEWAY).network.asked_per_s = if on { base * factor } else { base };

@@ -22,28 +22,32 @@ pub(super) fn load_step(mut noise: Noise, scale: f64) -> Scenario {
     let workers = noise.pick(&[1.0, 1.0, 2.0]);
     let mut scenario = Scenario::new(noise, HALF_HOUR_S * scale);
     let cpus = scenario.model.cpus;
+    scenario.model.common.sigma = 0.02;
+    let others = others(&scenario);
     let mut api = web("api.service", 0.2 * cpus, 150.0, &mut scenario.model.noise);
     api.cpu.workers = workers * cpus;
     api.cpu.variability = 0.6;
     api.cpu.wander = Wander::new(0.04, 20.0);
     scenario.with(api).script(move |model, now, _| {
-        let load = if spells.on(now, &mut model.noise) { 0.82 } else { 0.18 };
+        let load = if spells.on(now, &mut model.noise) { 0.85 } else { 0.2 };
         let cpus = model.cpus;
         let api = model.cgroup("api.service");
-        api.cpu.short_cpus = load * cpus;
+        api.cpu.short_cpus = (load * cpus - others).max(0.05);
         api.network.asked_per_s = 800.0 * load;
     })
 }
 
-/// Open-loop load of many short jobs in bursts, 85 to 95 % of the CPUs: it queues, and may be watched.
+/// Open-loop load of many short jobs in bursts, 82 to 90 % of the CPUs: it queues, and may be watched.
 pub(super) fn open_loop_queue(mut noise: Noise, scale: f64) -> Scenario {
     let load = noise.between(0.82, 0.9);
     let mut scenario = Scenario::new(noise, HALF_HOUR_S * scale);
     let cpus = scenario.model.cpus;
-    let mut api = web("api.service", load * cpus, 400.0, &mut scenario.model.noise);
-    api.cpu.workers = 16.0 * cpus;
-    api.cpu.variability = scenario.model.noise.between(1.0, 3.0);
-    api.cpu.wander = Wander::new(0.05, 10.0);
+    scenario.model.common.sigma = 0.02;
+    let own = load * cpus - others(&scenario);
+    let mut api = web("api.service", own, 400.0, &mut scenario.model.noise);
+    api.cpu.workers = 4.0 * cpus;
+    api.cpu.variability = scenario.model.noise.between(0.7, 1.5);
+    api.cpu.wander = Wander::new(0.03, 10.0);
     scenario
         .with(api)
         .allow(Allowance::new(None, Signal::Jitter, Level::Watch))
@@ -57,7 +61,6 @@ pub(super) fn service_start(mut noise: Noise, scale: f64) -> Scenario {
         let on = spells.on(now, &mut model.noise);
         if on && !running {
             let mut api = web("api.service", 0.3, 120.0, &mut model.noise);
-            api.memory.settle();
             api.memory.anon_mb = 0.0;
             api.cpu.short_cpus = 0.0;
             api.network.asked_per_s = 0.0;
@@ -102,7 +105,7 @@ pub(super) fn cron_spike(mut noise: Noise, scale: f64) -> Scenario {
 
 /// A day of load that follows the sun, read every ten seconds.
 pub(super) fn daily_rhythm(mut noise: Noise, scale: f64) -> Scenario {
-    let peak = noise.between(0.5, 0.75);
+    let peak = noise.between(0.4, 0.6);
     let mut scenario = slow_ticks(Scenario::new(noise, DAY_S * scale), 10);
     let cpus = scenario.model.cpus;
     let api = web("api.service", 0.3 * cpus, 100.0, &mut scenario.model.noise);
@@ -232,6 +235,11 @@ fn wandering(mut scenario: Scenario) -> Scenario {
         // Bursts that nearly fill the CPUs make others wait for a moment.
         Allowance::new(None, Signal::Jitter, Level::Watch).causes(&[Cause::Undetermined, Cause::Starved]),
     )
+}
+
+/// What the bystanders use, CPUs.
+fn others(scenario: &Scenario) -> f64 {
+    scenario.model.cgroups.iter().map(|cgroup| cgroup.cpu.short_cpus).sum()
 }
 
 /// Ticks of that many seconds, for scenarios that last days.

@@ -66,7 +66,7 @@ pub(super) fn gc_generational(mut noise: Noise, scale: f64) -> Scenario {
 
 /// Six gigabytes taken at once that stay: a burst may be watched, a leak it is not.
 pub(super) fn one_off_allocation(mut noise: Noise, scale: f64) -> Scenario {
-    let (at_s, takes_s) = (noise.between(120.0, 400.0), noise.between(2.0, 25.0));
+    let (at_s, takes_s) = (noise.between(120.0, 400.0), noise.between(1.0, 8.0));
     let scenario = Scenario::on(4, 16_000.0, noise, HALF_HOUR_S * scale.max(0.4));
     scenario
         .with(Cgroup::new("batch.service"))
@@ -147,7 +147,6 @@ pub(super) fn cgroup_churn(mut noise: Noise, scale: f64) -> Scenario {
         count += 1;
         let name = format!("run-{count}.scope");
         let mut job = idle(&name, &mut model.noise);
-        job.memory.settle();
         job.memory.anon_mb = model.noise.between(5.0, 120.0);
         job.cpu.short_cpus = model.noise.between(0.05, 0.5);
         job.cpu.workers = 2.0;
@@ -167,8 +166,7 @@ pub(super) fn rolling_deploy(mut noise: Noise, scale: f64) -> Scenario {
         let wanted = (now / every_s) as u32 + 1;
         let age_s = now - f64::from(wanted - 1) * every_s;
         if wanted > release {
-            let mut api = web(&format!("api-{wanted}.service"), 0.1, 0.0, &mut model.noise);
-            api.memory.settle();
+            let api = web(&format!("api-{wanted}.service"), 0.1, 0.0, &mut model.noise);
             model.add(api);
             release = wanted;
         }

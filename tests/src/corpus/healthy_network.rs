@@ -22,7 +22,9 @@ pub(super) fn request_step(mut noise: Noise, scale: f64) -> Scenario {
     let upstream = Upstream::new(quick(&mut noise));
     let mut scenario = Scenario::new(noise, HALF_HOUR_S * scale);
     let subject = gateway(GATEWAY, base, fan_out, upstream, &mut scenario.model.noise);
-    scenario.with(subject).script(move |model, now, _| {
+    // Before it has a past of its own, two for one may be worth a look.
+    let early = Allowance::new(Some(GATEWAY), Signal::Amplification, Level::Watch).during((0.0, 60.0));
+    scenario.with(subject).allow(early).script(move |model, now, _| {
         let factor = if spells.on(now, &mut model.noise) { 4.0 } else { 1.0 };
         let gateway = model.cgroup(GATEWAY);
         gateway.network.asked_per_s = base * factor;
@@ -71,10 +73,10 @@ pub(super) fn transient_overload(mut noise: Noise, scale: f64) -> Scenario {
     let base = noise.between(40.0, 200.0);
     let backend = Backend::Queues {
         capacity_per_s: 2.6 * base,
-        queue_s: 2.0,
+        queue_s: 0.8,
     };
     let upstream = Upstream::new(backend).retrying(2, 0.2, 2.0, 1.0);
-    let factor = noise.between(3.0, 5.0);
+    let factor = noise.between(2.8, 3.6);
     let mut scenario = Scenario::new(noise, HALF_HOUR_S * scale);
     let subject = gateway(GATEWAY, base, 1.0, upstream, &mut scenario.model.noise);
     scenario.never.push((GATEWAY.to_owned(), Phase::Metastable));

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod model;
 pub mod network;
 pub mod noise;
+pub mod recorded;
 pub mod scenario;
 mod shapes;
 pub mod truth;

@@ -27,6 +27,12 @@ const KERNEL_MB: f64 = 250.0;
 /// Below this there is nothing left for processes, MB.
 const LEAST_MB: f64 = 60.0;
 
+/// Tasks want this many times the CPUs there are: whoever says so then is not wrong, however healthy the host is meant
+/// to be. Noise with heavy tails gets there now and then.
+const CROWDED: f64 = 1.25;
+/// And for as long after, seconds.
+const CROWDED_S: f64 = 5.0;
+
 /// How late a reading comes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Lateness {
@@ -71,6 +77,7 @@ pub struct Model {
     /// When, in seconds from the beginning, and of whom, memory ran out first; the host's own name is empty.
     pub exhausted: Option<(f64, String)>,
     scheduler: Scheduler,
+    crowded_s: Option<f64>,
     next_id: u64,
     now_ns: u64,
     seq: u64,
@@ -101,9 +108,10 @@ impl Model {
             silence: Silence::default(),
             cgroups: Vec::new(),
             noise,
-            common: Wander::new(0.1, 30.0),
+            common: Wander::new(0.06, 30.0),
             exhausted: None,
             scheduler: Scheduler::default(),
+            crowded_s: None,
             next_id: 100,
             now_ns: 0,
             seq: 0,
@@ -142,9 +150,11 @@ impl Model {
         self.cgroups.push(cgroup);
     }
 
-    /// Removes a cgroup, if it is there; what it held is free.
+    /// Ends a cgroup, if it is there: its processes give back what they hold, and after the next tick it is gone.
     pub fn remove(&mut self, name: &str) {
-        self.cgroups.retain(|cgroup| cgroup.name() != name);
+        for cgroup in self.cgroups.iter_mut().filter(|cgroup| cgroup.name() == name) {
+            cgroup.end();
+        }
     }
 
     /// The cgroup of that name, the youngest if there are several.
@@ -152,7 +162,11 @@ impl Model {
     /// # Panics
     /// When a script names one that it never added.
     pub fn cgroup(&mut self, name: &str) -> &mut Cgroup {
-        let found = self.cgroups.iter_mut().rev().find(|cgroup| cgroup.name() == name);
+        let found = self
+            .cgroups
+            .iter_mut()
+            .rev()
+            .find(|cgroup| cgroup.name() == name && !cgroup.ended);
         found.unwrap_or_else(|| panic!("the script names {name}, which this host does not have"))
     }
 
@@ -160,6 +174,14 @@ impl Model {
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.now_ns as f64 / 1e9
+    }
+
+    /// By the model's own books the CPUs were oversubscribed by a quarter just now.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        let tick_s = self.config.interval.as_secs_f64();
+        self.crowded_s
+            .is_some_and(|at_s| self.seconds() - at_s <= CROWDED_S + 2.0 * tick_s)
     }
 
     /// What `MemAvailable` says, MB.
@@ -188,6 +210,9 @@ impl Model {
             self.scheduler
                 .step(self.cpus, dt, common, &mut self.cgroups, &mut self.noise);
             self.now_ns = next_ns;
+            if self.scheduler.pressure() > CROWDED {
+                self.crowded_s = Some(self.seconds());
+            }
         }
         let tick_ns = self.config.interval.as_nanos() as u64;
         let whole = begin_ns / tick_ns != self.now_ns / tick_ns;
@@ -230,6 +255,9 @@ impl Model {
             Host::default()
         };
         self.sample = sample;
+        if elapsed.mem_ns.is_some() {
+            self.cgroups.retain(|cgroup| !cgroup.ended);
+        }
     }
 
     fn read_scopes(&mut self, scopes: &mut Vec<ScopeSample>, elapsed: Elapsed, whole: bool) {

@@ -94,13 +94,6 @@ impl Scenario {
         self
     }
 
-    /// Every reading has to be looked at, not only changes of level.
-    #[must_use]
-    pub fn needs_every_tick(&self) -> bool {
-        let truth = |truth: &Truth| truth.exhausts.is_some() || truth.phase.is_some();
-        self.no_forecast || !self.never.is_empty() || self.truths.iter().any(truth)
-    }
-
     /// With something that may be said.
     #[must_use]
     pub fn allow(mut self, allowance: Allowance) -> Self {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Truth {
     /// Name of the scope that has it.
     pub scope: String,
@@ -63,8 +64,9 @@ pub struct PhaseTruth {
 
 /// Something that may be said without being a fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Allowance {
-    /// Name of a scope; `None` for any.
+    /// Name of a scope, with which the host may say it too; `None` for any.
     #[serde(default)]
     pub scope: Option<String>,
     /// Which signal; `None` for any.
@@ -187,7 +189,10 @@ impl Allowance {
     #[must_use]
     pub fn allows(&self, scope: &str, signal: Signal, level: Level, cause: Cause, at_s: f64) -> bool {
         level <= self.level
-            && self.scope.as_deref().is_none_or(|name| name == scope)
+            && self
+                .scope
+                .as_deref()
+                .is_none_or(|name| name == scope || scope == "host")
             && self.signal.is_none_or(|wanted| wanted == signal)
             && (self.causes.is_empty() || self.causes.contains(&cause))
             && at_s >= self.from_s

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use anyhow::{Context as _, Result};
+
 use sentinel::{
     judge::{
         Judge, JudgeConfig, Verdict,
-        verdict::{Level, Phase, Signal},
+        verdict::{Cause, Level, Phase, Signal},
     },
     sense::sample::{Origin, Sample},
 };
@@ -14,6 +16,7 @@ use super::outcome::{Finding, Outcome, Wrong};
 use crate::{
     corpus::{
         Kind,
+        recorded::{self, Recorded},
         scenario::Scenario,
         truth::{Allowance, Truth},
     },
@@ -36,24 +39,34 @@ pub struct Labels {
     pub no_forecast: bool,
 }
 
+impl Labels {
+    /// Every reading has to be looked at, not only changes of level.
+    #[must_use]
+    pub fn need_every_tick(&self) -> bool {
+        let truth = |truth: &Truth| truth.exhausts.is_some() || truth.phase.is_some();
+        self.no_forecast || !self.never.is_empty() || self.truths.iter().any(truth)
+    }
+}
+
 /// Follows one recording.
 #[derive(Debug)]
 pub struct Referee {
     labels: Labels,
     follows: Vec<Follow>,
-    levels: BTreeMap<(String, Signal), Level>,
+    levels: BTreeMap<(String, Signal), (Level, Cause)>,
     wrong: Vec<Wrong>,
     wrong_forecasts: u64,
     wrong_phase: bool,
     begin_ns: Option<u64>,
     now_s: f64,
+    crowded: bool,
 }
 
 /// What is known of one fault so far.
 #[derive(Clone, Debug)]
 struct Follow {
     truth: Truth,
-    detected: Option<(f64, sentinel::judge::verdict::Cause)>,
+    detected: Option<(f64, Cause)>,
     lost: u32,
     cleared_s: Option<f64>,
     phase_s: Option<f64>,
@@ -83,14 +96,25 @@ impl Referee {
             wrong_phase: false,
             begin_ns: None,
             now_s: 0.0,
+            crowded: false,
         }
     }
 
-    /// Takes in what was said about a sample that is `at_s` seconds from the beginning.
-    pub fn hear(&mut self, at_s: f64, verdicts: &[Verdict]) {
+    /// Takes in what was said about a sample that is `at_s` seconds from the beginning. `crowded`: tasks did want far
+    /// more than there is, whatever the labels say, so that `watch` for waiting is not wrong.
+    pub fn hear(&mut self, at_s: f64, crowded: bool, verdicts: &[Verdict]) {
         self.now_s = at_s;
+        self.crowded = crowded;
         for verdict in verdicts {
             self.weigh(at_s, verdict);
+        }
+        for follow in &mut self.follows {
+            let key = (follow.truth.scope.clone(), follow.truth.signal);
+            if follow.detected.is_none()
+                && let Some((level, cause)) = self.levels.get(&key)
+            {
+                follow.stand(at_s, *level, *cause);
+            }
         }
     }
 
@@ -99,25 +123,23 @@ impl Referee {
         let covered = sample.elapsed.net_ns.or(sample.elapsed.sched_ns).unwrap_or(0);
         let now_ns = sample.now.monotonic_ns;
         let begin_ns = *self.begin_ns.get_or_insert(now_ns.saturating_sub(covered));
-        self.hear((now_ns - begin_ns) as f64 / 1e9, verdicts);
+        self.hear((now_ns - begin_ns) as f64 / 1e9, false, verdicts);
     }
 
     fn weigh(&mut self, at_s: f64, verdict: &Verdict) {
         let scope = verdict.scope.name();
         let key = (scope.to_owned(), verdict.signal);
-        let before = self.levels.get(&key).copied().unwrap_or(Level::Unknown);
-        if before != verdict.level {
-            self.levels.insert(key, verdict.level);
-            if verdict.level >= Level::Watch && verdict.level > before && !self.is_right(at_s, verdict) {
-                self.wrong.push(Wrong {
-                    scope: scope.to_owned(),
-                    signal: verdict.signal,
-                    level: verdict.level,
-                    cause: verdict.cause,
-                    at_s,
-                    summary: verdict.summary.clone(),
-                });
-            }
+        let before = self.levels.get(&key).map_or(Level::Unknown, |(level, _)| *level);
+        self.levels.insert(key, (verdict.level, verdict.cause));
+        if verdict.level >= Level::Watch && verdict.level > before && !self.is_right(at_s, verdict) {
+            self.wrong.push(Wrong {
+                scope: scope.to_owned(),
+                signal: verdict.signal,
+                level: verdict.level,
+                cause: verdict.cause,
+                at_s,
+                summary: verdict.summary.clone(),
+            });
         }
         self.wrong_forecasts += u64::from(self.labels.no_forecast && verdict.forecast.is_some());
         let never = |(name, phase): &(String, Phase)| name == scope && verdict.phase == Some(*phase);
@@ -133,6 +155,9 @@ impl Referee {
         let (scope, signal) = (verdict.scope.name(), verdict.signal);
         let truths = &self.labels.truths;
         let allowances = &self.labels.allowances;
+        if self.crowded && signal == Signal::Jitter && verdict.level <= Level::Watch {
+            return true;
+        }
         truths
             .iter()
             .any(|truth| truth.covers(scope, signal, verdict.level, at_s))
@@ -163,14 +188,19 @@ impl Referee {
 }
 
 impl Follow {
+    /// This is what is said of it now, from before its onset or since.
+    fn stand(&mut self, at_s: f64, level: Level, cause: Cause) {
+        let truth = &self.truth;
+        if level >= truth.level && (truth.onset_s..=truth.end_s).contains(&at_s) {
+            self.detected = Some((at_s - truth.onset_s, cause));
+            self.forecasts.alarm(at_s);
+        }
+    }
+
     fn hear(&mut self, at_s: f64, before: Level, verdict: &Verdict) {
         let truth = &self.truth;
         let level = verdict.level;
         let during = (truth.onset_s..=truth.end_s).contains(&at_s);
-        if during && level >= truth.level && self.detected.is_none() {
-            self.detected = Some((at_s - truth.onset_s, verdict.cause));
-            self.forecasts.alarm(at_s);
-        }
         let fell = before >= Level::Watch && level < Level::Watch;
         if fell && during && self.detected.is_some() {
             self.lost += 1;
@@ -239,16 +269,52 @@ pub fn judge(config: &sentinel::config::Config, origin: Origin, every_tick: bool
 #[must_use]
 pub fn run(kind: &Kind, seed: u64, scale: f64) -> Outcome {
     let mut scenario = kind.scenario(seed, scale);
-    let every_tick = scenario.needs_every_tick();
-    let mut judge = judge(&scenario.model.config, scenario.model.origin(), every_tick);
-    let mut referee = Referee::new(labels(&scenario));
+    let labels = labels(&scenario);
+    let mut judge = judge(
+        &scenario.model.config,
+        scenario.model.origin(),
+        labels.need_every_tick(),
+    );
+    let mut referee = Referee::new(labels);
     let mut verdicts = Vec::new();
     while let Some(sample) = scenario.next_sample() {
         judge.observe(sample, &mut verdicts);
         let at_s = scenario.model.seconds();
-        referee.hear(at_s, &verdicts);
+        referee.hear(at_s, scenario.model.is_crowded(), &verdicts);
         verdicts.clear();
     }
     let fine = scenario.model.config.interval.as_secs() <= 1;
     referee.end(kind.name, seed, kind.faulty, fine, scenario.model.exhausted.as_ref())
+}
+
+/// Runs a recording.
+///
+/// # Errors
+/// When it cannot be read to its end.
+pub fn run_recorded(recorded: &Recorded) -> Result<Outcome> {
+    let replay = recorded.open()?;
+    let config = recorded::config(&replay);
+    let label = &recorded.label;
+    let labels = Labels {
+        truths: label.truths.clone(),
+        allowances: label.allowances.clone(),
+        never: label
+            .never
+            .iter()
+            .map(|never| (never.scope.clone(), never.phase))
+            .collect(),
+        no_forecast: label.no_forecast,
+    };
+    let mut judge = judge(&config, replay.header().origin.clone(), labels.need_every_tick());
+    let mut referee = Referee::new(labels);
+    let mut verdicts = Vec::new();
+    for sample in replay {
+        let sample = sample.with_context(|| format!("reading {}", recorded.file.display()))?;
+        judge.observe(&sample, &mut verdicts);
+        referee.hear_sample(&sample, &verdicts);
+        verdicts.clear();
+    }
+    let exhausted = label.exhausted_s.map(|at_s| (at_s, String::new()));
+    let fine = config.interval.as_secs() <= 1;
+    Ok(referee.end(&label.kind, 0, label.faulty, fine, exhausted.as_ref()))
 }
