@@ -17,8 +17,14 @@ const NARROWEST: f64 = 0.08;
 const WIDEST: f64 = 0.9;
 /// A bend is one in a trend that was seen for this many times its span.
 const BEND_SEEN: f64 = 1.1;
+/// And over at least so many seconds: every leak wavers.
+const BEND_LEAST_S: f64 = 30.0;
 /// A bend that is not clear yet is feared for this many times what was seen.
 const BEND_FEARED: f64 = 3.0;
+/// So many of its errors.
+const FEARED_ERRORS: f64 = 2.5;
+/// The slope of the middle of a span grew by no more than this until its end, in the natural logarithm.
+const MOST_GROWN: f64 = 1.5;
 
 /// What a forecast rests on.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +33,6 @@ pub(super) struct Grounds {
     pub(super) trend: Trend,
     /// The trend of the shortest horizon.
     pub(super) latest: Trend,
-    /// A longer one that bends upwards.
-    pub(super) bent: Option<Trend>,
     /// How long there has been a trend, seconds.
     pub(super) seen_s: f64,
     /// How much wider intervals have to be.
@@ -46,10 +50,8 @@ pub(super) struct Course {
     pub(super) earliest_s: f64,
     /// At the latest; `None` when it may never be.
     pub(super) latest_s: Option<f64>,
-    /// MB/s now.
-    pub(super) slope_per_s: f64,
-    /// MB/s per second now.
-    pub(super) bend_per_s2: f64,
+    /// How it gets there.
+    pub(super) curve: Curve,
 }
 
 impl Course {
@@ -58,31 +60,29 @@ impl Course {
     pub(super) fn of(grounds: &Grounds, room: &Room) -> Option<Self> {
         let trend = &grounds.trend;
         let left_mb = (room.left_mb - trend.above).max(0.0);
-        let seen_s = grounds.seen_s.max(trend.span_s);
+        let seen_s = grounds.seen_s;
         if trend.is_bent() && trend.acceleration_per_s2 < 0.0 && is_seen(trend, seen_s) && flattens(trend, left_mb) {
             return None;
         }
         // The beginning of a line looks like a bend: that has to be out of the window.
-        let bent = grounds.bent.filter(|bent| is_seen(bent, seen_s));
-        let (slope, bend) = bent.map_or((trend.slope_per_s, 0.0), |bent| {
-            let bend = bent.acceleration_per_s2;
-            let latest = &grounds.latest;
-            (latest.slope_per_s + bend * latest.span_s / 2.0, bend)
-        });
-        let exhaustion_s = reaches(slope, bend, left_mb)?;
-        let of_slope = ERRORS * trend.error_per_s / slope;
-        let of_drift = DRIFT * (1.0 + exhaustion_s / seen_s).sqrt();
+        let bends = trend.is_bent() && trend.acceleration_per_s2 > 0.0 && trend.span_s >= BEND_LEAST_S;
+        let curve = if bends && is_seen(trend, seen_s) {
+            Curve::bent(trend, grounds.latest.slope_per_s)
+        } else {
+            Curve::straight(trend.slope_per_s)
+        };
+        let exhaustion_s = curve.reaches(left_mb)?;
+        let of_slope = ERRORS * trend.error_per_s / curve.slope;
+        let of_drift = DRIFT * (1.0 + exhaustion_s / trend.span_s).sqrt();
         let wide = grounds.widened * of_slope.hypot(of_drift).max(NARROWEST);
-        let straight_s = left_mb / slope;
+        let straight_s = left_mb / curve.slope;
         let latest_s = (wide < WIDEST).then(|| straight_s / (1.0 - wide));
-        let feared = feared_s(trend, slope, left_mb).min(exhaustion_s);
         let course = Self {
             left_mb,
             exhaustion_s,
-            earliest_s: (exhaustion_s / (1.0 + wide)).min(feared),
+            earliest_s: exhaustion_s.min(feared_s(grounds, curve.slope, left_mb)) / (1.0 + wide),
             latest_s,
-            slope_per_s: slope,
-            bend_per_s2: bend,
+            curve,
         };
         (exhaustion_s.is_finite() && course.earliest_s.is_finite()).then_some(course)
     }
@@ -90,7 +90,7 @@ impl Course {
     /// Seconds after which this much would be taken; `None` when that is never.
     #[must_use]
     pub(super) fn reaches(&self, taken_mb: f64) -> Option<f64> {
-        reaches(self.slope_per_s, self.bend_per_s2, taken_mb)
+        self.curve.reaches(taken_mb)
     }
 }
 
@@ -104,15 +104,21 @@ fn flattens(trend: &Trend, left_mb: f64) -> bool {
     slope <= 0.0 || slope * slope / (-2.0 * trend.acceleration_per_s2) < left_mb
 }
 
-/// When it would be if it bent as much as it may, for as long as that can be feared.
-fn feared_s(trend: &Trend, slope: f64, left_mb: f64) -> f64 {
-    let bend = trend.acceleration_per_s2.max(0.0) + 2.0 * trend.acceleration_error_per_s2;
+/// When it would be if it bent as much as it may, or went on as the last seconds did.
+fn feared_s(grounds: &Grounds, slope: f64, left_mb: f64) -> f64 {
+    let (trend, latest) = (&grounds.trend, &grounds.latest);
+    let bend = trend.acceleration_per_s2.max(0.0) + FEARED_ERRORS * trend.acceleration_error_per_s2;
     let bends_s = BEND_FEARED * trend.span_s;
     let bent = slope * bends_s + bend * bends_s * bends_s / 2.0;
-    if left_mb <= bent {
+    let bent_s = if left_mb <= bent {
         quadratic(slope, bend, left_mb)
     } else {
         bends_s + (left_mb - bent) / (slope + bend * bends_s)
+    };
+    if latest.slope_per_s > slope {
+        bent_s.min(left_mb / latest.slope_per_s)
+    } else {
+        bent_s
     }
 }
 
@@ -121,18 +127,49 @@ fn quadratic(slope: f64, bend: f64, taken: f64) -> f64 {
     2.0 * taken / (slope + (slope * slope + 2.0 * bend * taken).max(0.0).sqrt())
 }
 
-/// Straight on without a bend. With one, what bends may keep its second derivative or its doubling time: the geometric mean
-/// of both times.
-fn reaches(slope: f64, bend: f64, taken: f64) -> Option<f64> {
-    if slope <= 0.0 {
-        return None;
+/// How memory goes from now on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Curve {
+    /// MB/s now.
+    pub(super) slope: f64,
+    /// MB/s per second now.
+    pub(super) bend: f64,
+    /// Growth of the slope per second, as a share of it.
+    growth: f64,
+}
+
+impl Curve {
+    /// Straight on.
+    #[must_use]
+    pub(super) const fn straight(slope: f64) -> Self {
+        Self {
+            slope,
+            bend: 0.0,
+            growth: 0.0,
+        }
     }
-    if bend <= 0.0 {
-        return Some(taken / slope);
+
+    /// As the trend bends, which tells of the middle of its span; `latest` is the slope of the last seconds.
+    fn bent(trend: &Trend, latest: f64) -> Self {
+        let bend = trend.acceleration_per_s2;
+        let growth = bend / trend.slope_per_s;
+        let grown = trend.slope_per_s * (growth * trend.span_s / 2.0).min(MOST_GROWN).exp();
+        let slope = (grown * latest.max(trend.slope_per_s)).sqrt();
+        Self { slope, bend, growth }
     }
-    let growing_s = slope / bend;
-    let exponential = growing_s * (1.0 + taken / (slope * growing_s)).ln();
-    Some((quadratic(slope, bend, taken) * exponential).sqrt())
+
+    /// Seconds until this much is taken; `None` when that is never. What bends may keep its second derivative or its doubling
+    /// time, which is what loads do that grow: the geometric mean of both times, the latter counted twice.
+    fn reaches(&self, taken: f64) -> Option<f64> {
+        if self.slope <= 0.0 {
+            return None;
+        }
+        if self.bend <= 0.0 {
+            return Some(taken / self.slope);
+        }
+        let exponential = (1.0 + taken * self.growth / self.slope).ln() / self.growth;
+        Some((quadratic(self.slope, self.bend, taken) * exponential * exponential).cbrt())
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +181,7 @@ mod tests {
         limit_mb: 2000.0,
         is_host: false,
         is_exact: true,
+        free_share: 0.5,
     };
 
     fn trend(slope: f64, bend: f64) -> Trend {
@@ -161,7 +199,6 @@ mod tests {
         let grounds = Grounds {
             trend,
             latest: trend,
-            bent: (trend.acceleration_per_s2 > 0.0).then_some(trend),
             seen_s,
             widened,
         };
@@ -184,7 +221,7 @@ mod tests {
     fn a_bend_ends_sooner_and_one_that_flattens_never() {
         // 10 MB/s in the middle of a minute are 16 MB/s at its end.
         let bent = course(trend(10.0, 0.2), 120.0, 1.0).unwrap();
-        assert!((42.0..48.0).contains(&bent.exhaustion_s), "{bent:?}");
+        assert!((42.0..52.0).contains(&bent.exhaustion_s), "{bent:?}");
         assert!((bent.reaches(1000.0).unwrap() - bent.exhaustion_s).abs() < 1e-9);
         assert!(bent.latest_s.unwrap() > 1000.0 / 16.0, "it may stop bending");
         let beginning = course(trend(10.0, 0.2), 60.0, 1.0).unwrap();
@@ -195,10 +232,17 @@ mod tests {
 
     #[test]
     fn the_farther_ahead_the_wider() {
-        let near = course(trend(10.0, 0.0), 600.0, 1.0).unwrap();
-        let far = course(trend(10.0, 0.0), 10.0, 1.0).unwrap();
-        let wide = course(trend(10.0, 0.0), 600.0, 8.0).unwrap();
-        assert!(near.latest_s < far.latest_s && wide.latest_s.is_none());
-        assert!(near.earliest_s >= far.earliest_s && far.earliest_s > wide.earliest_s);
+        let over = |span_s: f64| Trend {
+            span_s,
+            ..trend(10.0, 0.0)
+        };
+        let near = course(over(600.0), 600.0, 1.0).unwrap();
+        let far = course(over(10.0), 10.0, 1.0).unwrap();
+        let wide = course(over(600.0), 600.0, 12.0).unwrap();
+        assert!(
+            near.latest_s < far.latest_s && wide.latest_s.is_none(),
+            "{near:?} {far:?} {wide:?}"
+        );
+        assert!(wide.earliest_s < near.earliest_s);
     }
 }

@@ -27,8 +27,11 @@ const HIGHS: f64 = 0.4;
 const OF_HEIGHT: f64 = 0.5;
 /// Share of the slope at which it still has to grow of late.
 const GOING_ON: f64 = 0.3;
-/// Slopes this many errors apart are two slopes.
-const SAME: f64 = 2.0;
+/// A horizon is long enough for so many times its span, and when it is this long, seconds.
+const AHEAD: f64 = 2.0;
+const LEAST_BEST_S: f64 = 40.0;
+/// A horizon is within a trend up to this share of the time it was seen for.
+const SEEN: f64 = 0.9;
 
 /// What a trend has to be.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +47,6 @@ pub(super) struct Demand {
 pub(super) struct Sustained {
     /// The shortest horizon that shows it.
     shown: u8,
-    /// The longest horizon that agrees.
-    best: u8,
     free_of_teeth: bool,
     /// Falls that could give it back.
     pub(super) falls: Option<Falls>,
@@ -141,26 +142,29 @@ impl Growth {
         rises[usize::from(sustained.shown)]
     }
 
-    /// The longer horizon that bends upwards most clearly.
-    #[must_use]
-    pub(super) fn bent(&self, sustained: &Sustained) -> Option<Trend> {
-        let longer = (usize::from(sustained.shown)..HORIZONS).filter_map(|index| self.trend(index));
-        longer
-            .filter(|trend| trend.is_bent() && trend.acceleration_per_s2 > 0.0)
-            .last()
-            .copied()
-    }
-
     /// A sustained trend over the shortest horizon that shows it.
     #[must_use]
     pub(super) fn shown(&self, sustained: &Sustained) -> Trend {
         self.trend(sustained.shown.into()).copied().unwrap_or_default()
     }
 
-    /// The same over the longest horizon that agrees: what a forecast rests on.
+    /// What a forecast rests on: the shortest horizon that is long enough for what lies ahead, or a longer one that bends up to
+    /// it, or the longest within the time the trend was seen for. What a few seconds show says nothing of the next hour.
     #[must_use]
-    pub(super) fn best(&self, sustained: &Sustained) -> Trend {
-        self.trend(sustained.best.into()).copied().unwrap_or_default()
+    pub(super) fn best(&self, sustained: &Sustained, seen_s: f64, left_mb: f64) -> Trend {
+        let mut best = self.shown(sustained);
+        for index in usize::from(sustained.shown) + 1..HORIZONS {
+            let Some(longer) = self.trend(index).filter(|longer| longer.span_s <= SEEN * seen_s) else {
+                continue;
+            };
+            let long_enough = left_mb <= AHEAD * best.span_s * best.slope_per_s && best.span_s >= LEAST_BEST_S;
+            let bends_up = longer.is_bent() && longer.acceleration_per_s2 > 0.0;
+            if long_enough && !bends_up {
+                break;
+            }
+            best = *longer;
+        }
+        best
     }
 
     fn trend(&self, index: usize) -> Option<&Trend> {
@@ -175,20 +179,7 @@ impl Growth {
     #[must_use]
     pub(super) fn sustained(&self, teeth: &Teeth) -> Option<Sustained> {
         self.trends.as_ref()?;
-        let mut found = (0..HORIZONS).find_map(|index| self.sustained_over(index, teeth))?;
-        let shown = usize::from(found.shown);
-        let mut best = self.trend(shown)?;
-        for index in shown + 1..HORIZONS {
-            let Some(longer) = self.trend(index) else { continue };
-            let apart = (longer.slope_per_s - best.slope_per_s).abs();
-            let together = longer.error_per_s.hypot(best.error_per_s);
-            if apart > SAME * together || longer.error_per_s >= best.error_per_s {
-                break;
-            }
-            best = longer;
-            found.best = index as u8;
-        }
-        Some(found)
+        (0..HORIZONS).find_map(|index| self.sustained_over(index, teeth))
     }
 
     fn sustained_over(&self, index: usize, teeth: &Teeth) -> Option<Sustained> {
@@ -203,7 +194,6 @@ impl Growth {
         }
         Some(Sustained {
             shown: index as u8,
-            best: index as u8,
             free_of_teeth: falls.is_none_or(|falls| free_of(falls.period_s)),
             falls,
         })

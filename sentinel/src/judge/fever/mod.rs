@@ -22,6 +22,7 @@ use super::{
         Learn, Past,
         steps::Change,
         trajectory::Trajectory,
+        trend::Trend,
         window::{Counts, Window},
     },
     threshold::Hold,
@@ -54,8 +55,12 @@ const HOLD_BURST: Hold = Hold {
 };
 /// What appears while the agent runs starts, and grows for that, for this long, seconds.
 const START_S: f64 = 120.0;
+/// The same of what was there before: perhaps it started just then.
+const UNKNOWN_START_S: f64 = 25.0;
 /// A trend that was not seen for this long is over, seconds.
 const OVER_S: f64 = 10.0;
+/// Or for this share of the time it was seen.
+const OVER_SHARE: f64 = 0.25;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Pages {
@@ -97,6 +102,9 @@ struct View {
 struct Seen {
     since_s: f64,
     last_s: f64,
+    /// Level it began at, and the highest since, MB.
+    base_mb: f64,
+    peak_mb: f64,
 }
 
 /// The fever of one scope.
@@ -131,7 +139,7 @@ impl Fever {
             trajectory: Trajectory::default(),
             baseline: Past::new(0.05),
             is_host,
-            young_s: if newborn { START_S } else { 0.0 },
+            young_s: if newborn { START_S } else { UNKNOWN_START_S },
             now_s: 0.0,
             seen: None,
             room_before: None,
@@ -153,10 +161,10 @@ impl Fever {
         self.trajectory.push(reading.end_ns, self.view.velocity_mb_per_s);
         let (wanted, cause) = self.trial(limits, context, config).verdict();
         let foreseen = cause == Cause::Leak
-            && self
-                .view
-                .course
-                .is_some_and(|course| self.trial(limits, context, config).is_foreseeable(course.exhaustion_s));
+            && self.view.trend.zip(self.view.course).is_some_and(|(trend, course)| {
+                self.trial(limits, context, config)
+                    .is_foreseeable(&trend, course.exhaustion_s)
+            });
         self.follow(mem, foreseen);
         let how = match wanted {
             Level::Veto => Learn::Nothing,
@@ -235,9 +243,8 @@ impl Fever {
         self.see(elapsed_s, trend.as_ref());
         let course = trend.zip(self.view.room).and_then(|(trend, room)| {
             let grounds = Grounds {
-                trend: self.growth.best(&trend),
+                trend: self.best(&trend),
                 latest: self.growth.shown(&trend),
-                bent: self.growth.bent(&trend),
                 seen_s: self.seen_s(),
                 widened: self.record.as_ref().map_or(1.0, |record| record.widened()),
             };
@@ -258,18 +265,34 @@ impl Fever {
     }
 
     fn see(&mut self, elapsed_s: f64, trend: Option<&Sustained>) {
-        let now_s = self.now_s;
+        let (now_s, level_mb) = (self.now_s, self.teeth.level_mb());
         if let Some(trend) = trend {
             let span_s = self.growth.shown(trend).span_s;
-            let since_s = self.seen.map_or(now_s - span_s, |seen| seen.since_s);
-            self.seen = Some(Seen { since_s, last_s: now_s });
+            let seen = self.seen.get_or_insert(Seen {
+                since_s: now_s - span_s,
+                last_s: now_s,
+                base_mb: level_mb - self.growth.shown(trend).total,
+                peak_mb: level_mb,
+            });
+            seen.last_s = now_s;
+            seen.peak_mb = seen.peak_mb.max(level_mb);
         } else {
-            self.seen = self.seen.filter(|seen| now_s - seen.last_s <= OVER_S.max(elapsed_s));
+            // A pause is no end, and neither is a tooth; what gives back half of it is.
+            self.seen = self.seen.filter(|seen| {
+                let pause_s = OVER_S.max(elapsed_s).max(OVER_SHARE * (seen.last_s - seen.since_s));
+                let held = level_mb - seen.base_mb >= 0.5 * (seen.peak_mb - seen.base_mb);
+                now_s - seen.last_s <= pause_s && held
+            });
         }
     }
 
     fn seen_s(&self) -> f64 {
         self.seen.map_or(0.0, |seen| self.now_s - seen.since_s)
+    }
+
+    fn best(&self, trend: &Sustained) -> Trend {
+        let left_mb = self.view.room.map_or(0.0, |room| room.left_mb);
+        self.growth.best(trend, self.seen_s(), left_mb)
     }
 
     fn trial<'a>(&'a self, limits: Limits, context: &'a Context, config: &'a FeverConfig) -> Trial<'a> {
@@ -288,7 +311,7 @@ impl Fever {
 
     /// A forecast that is made is remembered, and scored later.
     fn follow(&mut self, mem: &Mem, foreseen: bool) {
-        let above_mb = self.view.trend.map_or(0.0, |trend| self.growth.best(&trend).above);
+        let above_mb = self.view.trend.map_or(0.0, |trend| self.best(&trend).above);
         if let Some(record) = &mut self.record {
             record.observe(self.now_s, self.view.room.as_ref(), above_mb, mem.oom_kills > 0);
         }
@@ -352,11 +375,11 @@ impl Fever {
     }
 
     fn trend_evidence(&self, trend: &Sustained, evidence: &mut Evidence) {
-        let (shown, best) = (self.growth.shown(trend), self.growth.best(trend));
-        let slope_per_s = self.view.course.map_or(best.slope_per_s, |course| course.slope_per_s);
+        let (shown, best) = (self.growth.shown(trend), self.best(trend));
+        let slope_per_s = self.view.course.map_or(best.slope_per_s, |course| course.curve.slope);
         evidence.feature("trend_mb_per_s", slope_per_s);
         evidence.feature("trend_error_mb_per_s", best.error_per_s);
-        evidence.feature("trend_mb_per_s2", self.view.course.map(|course| course.bend_per_s2));
+        evidence.feature("trend_mb_per_s2", self.view.course.map(|course| course.curve.bend));
         evidence.feature("trend_total_mb", shown.total);
         evidence.feature("trend_span_s", shown.span_s);
         evidence.feature("trend_horizon_s", best.span_s);

@@ -135,6 +135,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::fever::forecast::Curve;
 
     const SLOPE: f64 = 10.0;
 
@@ -144,6 +145,7 @@ mod tests {
             limit_mb: 2000.0,
             is_host: false,
             is_exact: true,
+            free_share: 0.5,
         }
     }
 
@@ -154,8 +156,7 @@ mod tests {
             exhaustion_s,
             earliest_s: 0.9 * exhaustion_s,
             latest_s: Some(1.1 * exhaustion_s),
-            slope_per_s: SLOPE,
-            bend_per_s2: 0.0,
+            curve: Curve::straight(SLOPE),
         }
     }
 

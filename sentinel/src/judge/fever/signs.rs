@@ -34,9 +34,10 @@ const YOUNG_PARTS: f64 = 2.0;
 const YOUNG_S: f64 = 30.0;
 /// `watch` needs a part in 20, at most this many seconds, and an end within a week.
 const WATCH_PARTS: f64 = 20.0;
-const WATCH_S: f64 = 150.0;
+const WATCH_S: f64 = 400.0;
 /// Who takes this share of the limit within the shortest horizon loads its data: as much time as is left must have been seen.
 const BULK_SHARE: f64 = 0.1;
+const BULK_MB_PER_S: f64 = 100.0;
 /// With less than this share of the host left its own fall is sign enough.
 const SCARCE_SHARE: f64 = 0.1;
 const WEEK_S: f64 = 604_800.0;
@@ -45,7 +46,7 @@ const NEAR_S: f64 = 60.0;
 /// Share of the host's rise in one scope from which on it is that scope's own affair.
 const ONE_SCOPE: f64 = 0.5;
 /// Share of the limit taken at once that is a burst.
-const BURST_SHARE: f64 = 0.2;
+const BURST_SHARE: f64 = 0.25;
 /// Reclaim: MB/s both ways, with less than this share available.
 const RECLAIM_MB_PER_S: f64 = 100.0;
 const RECLAIM_SHARE: f64 = 0.05;
@@ -96,8 +97,8 @@ impl Trial<'_> {
             return None;
         }
         let urgent = exhaustion_s <= self.config.horizon.as_secs_f64()
-            && self.is_foreseeable(exhaustion_s)
-            && (trend.is_free_of_teeth() && self.is_settled(trend) || exhaustion_s <= NEAR_S);
+            && self.is_foreseeable(trend, exhaustion_s)
+            && (self.is_settled(trend) || exhaustion_s <= NEAR_S);
         let named = self.is_host && self.context.leak_named;
         let veto = urgent && !named && self.view.coverage >= 0.5;
         Some(if veto { Level::Veto } else { Level::Watch })
@@ -114,7 +115,10 @@ impl Trial<'_> {
 
     /// True when a trend was seen for long enough to say when it ends.
     #[must_use]
-    pub(super) fn is_foreseeable(&self, exhaustion_s: f64) -> bool {
+    pub(super) fn is_foreseeable(&self, trend: &Sustained, exhaustion_s: f64) -> bool {
+        if !trend.is_free_of_teeth() {
+            return exhaustion_s <= NEAR_S;
+        }
         let needs_s = if self.is_host {
             exhaustion_s / SPREAD_PARTS
         } else if self.is_young {
@@ -130,7 +134,8 @@ impl Trial<'_> {
     /// It takes memory as fast as a program that loads its data.
     fn is_bulk(&self) -> bool {
         let limit_mb = self.view.room.map(|room| room.limit_mb);
-        limit_mb.is_some_and(|limit_mb| self.growth.of_late() >= BULK_SHARE * limit_mb)
+        let slope_per_s = self.view.course.map_or(0.0, |course| course.curve.slope);
+        limit_mb.is_some_and(|limit_mb| self.growth.of_late() >= BULK_SHARE * limit_mb) && slope_per_s >= BULK_MB_PER_S
     }
 
     /// It was seen for as long as its horizon: its slope is worth a forecast.
@@ -167,7 +172,7 @@ impl Trial<'_> {
     fn is_reclaim(&self) -> bool {
         let view = self.view;
         let both = view.allocated_mb_per_s.min(view.freed_mb_per_s) >= RECLAIM_MB_PER_S;
-        let scarce = |room: &Room| room.share() < RECLAIM_SHARE;
+        let scarce = |room: &Room| room.free_share < RECLAIM_SHARE;
         let host_share = self
             .context
             .available_mb

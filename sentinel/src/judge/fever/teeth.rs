@@ -93,6 +93,12 @@ impl Teeth {
         }
     }
 
+    /// The level, MB, relative to when the scope was first seen.
+    #[must_use]
+    pub(super) const fn level_mb(&self) -> f64 {
+        self.level
+    }
+
     /// Falls that would give back a rise of `rise_mb`, of late.
     #[must_use]
     pub(super) fn of(&self, rise_mb: f64) -> Option<Falls> {
