@@ -3,11 +3,14 @@
 
 use sentinel::{
     config::Config,
-    judge::verdict::{Cause, Level, Signal},
+    judge::{
+        Judge, JudgeConfig,
+        verdict::{Cause, Level, Signal},
+    },
 };
 use sentinel_tests::{
     judging::{assert_calm, assert_no_veto, assert_veto, each_seed},
-    synthetic::{Noise, Rig},
+    synthetic::{Noise, Rig, origin},
 };
 
 #[test]
@@ -150,4 +153,166 @@ fn two_compilers_at_a_time_are_not_a_leak() {
         assert_no_veto(rig);
         assert_calm(rig, "bystander");
     });
+}
+
+/// MB that the model holds in its only load beside its bystander; moved to a level before each tick.
+fn move_to(rig: &mut Rig, name: &str, level_mb: f64, tick_s: f64) {
+    let held_mb = rig.held_mb(name);
+    rig.load(name).grows_mb = (level_mb - held_mb) / tick_s;
+}
+
+#[test]
+fn a_leak_of_40_mb_per_s_is_seen_within_ten_seconds() {
+    each_seed(&["leaker", "bystander"], |rig| {
+        rig.run(30.0);
+        rig.load("leaker").grows_mb = 40.0;
+        rig.run(20.0);
+        let (seen, verdict) = rig.first("leaker", Signal::Fever, Level::Watch).expect("40 MB/s");
+        assert!(
+            seen - 30.0 <= 11.0 && verdict.cause == Cause::Leak,
+            "{seen}: {verdict:#?}"
+        );
+        assert_veto(rig, "leaker", Signal::Fever, Cause::Leak, 30.0, 16.0);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
+fn a_leak_of_half_a_megabyte_per_second_is_seen_in_ordinary_noise() {
+    for noise_mb in [0.0, 3.0, 10.0] {
+        for seed in 1..6 {
+            let rig = &mut Rig::new(seed, &Config::default(), &["leaker", "bystander"]);
+            let mut noise = Noise::new(rig.seed + 7);
+            let mut wave_mb = 0.0;
+            // Slow and quick noise around a level that rises from the second minute on.
+            rig.run_with(900.0, |rig, since| {
+                wave_mb += 0.2 * (noise_mb * 2.0 * (noise.uniform() - 0.5) - wave_mb);
+                let quick_mb = noise_mb * (noise.uniform() - 0.5);
+                let leaked_mb = 0.5 * (since - 120.0).max(0.0);
+                move_to(rig, "leaker", 300.0 + leaked_mb + wave_mb + quick_mb, 1.0);
+            });
+            let seen = rig.first("leaker", Signal::Fever, Level::Watch);
+            let seen_s = seen.map(|(at, _)| at - 120.0);
+            // The first step to 300 MB is none of it.
+            assert!(
+                seen_s.is_some_and(|seen_s| (0.0..500.0).contains(&seen_s)),
+                "noise of {noise_mb} MB: {seen_s:?}"
+            );
+            assert_calm(rig, "bystander");
+        }
+    }
+}
+
+#[test]
+fn an_hour_of_sawtooth_without_a_leak_has_no_veto_and_no_forecast() {
+    for (period_s, height_mb) in [
+        (5.0, 100.0),
+        (20.0, 300.0),
+        (60.0, 300.0),
+        (300.0, 400.0),
+        (1200.0, 500.0),
+    ] {
+        for seed in 1..3 {
+            let mut rig = Rig::new(seed, &Config::default(), &["collector", "bystander"]);
+            let mut noise = Noise::new(seed + 31);
+            let (mut base_mb, mut at_s, mut length_s) = (0.0, 0.0, period_s);
+            rig.run_with(3600.0, |rig, since| {
+                if since - at_s >= length_s {
+                    // Floors and periods waver; what is given back is all but that.
+                    base_mb = 0.1 * height_mb * noise.uniform();
+                    length_s = period_s * (0.8 + 0.4 * noise.uniform());
+                    at_s = since;
+                }
+                let risen = height_mb * (since - at_s) / period_s;
+                move_to(rig, "collector", 200.0 + base_mb + risen, 1.0);
+            });
+            assert_no_veto(&rig);
+            let foretold = rig.verdicts.iter().find(|verdict| verdict.forecast.is_some());
+            assert!(foretold.is_none(), "period of {period_s} s: {foretold:#?}");
+            let watches = rig
+                .verdicts
+                .iter()
+                .filter(|verdict| verdict.level == Level::Watch)
+                .count();
+            assert!(
+                watches <= 2,
+                "period of {period_s} s: only a first rise may be watched: {:#?}",
+                rig.verdicts
+            );
+            assert_calm(&rig, "bystander");
+        }
+    }
+}
+
+#[test]
+fn a_leak_under_a_sawtooth_is_seen_and_its_end_foretold() {
+    for (period_s, height_mb) in [(8.0, 200.0), (20.0, 400.0), (40.0, 300.0)] {
+        for seed in 1..6 {
+            let mut rig = Rig::new(seed, &Config::default(), &["collector", "bystander"]);
+            rig.run_with(1800.0, |rig, since| {
+                let leaked_mb = 2.0 * (since - 300.0).max(0.0);
+                move_to(
+                    rig,
+                    "collector",
+                    200.0 + leaked_mb + height_mb * (since % period_s) / period_s,
+                    1.0,
+                );
+            });
+            let veto = rig.first("collector", Signal::Fever, Level::Veto);
+            let (at, verdict) = veto.unwrap_or_else(|| panic!("{period_s} s, seed {seed}: {:#?}", rig.verdicts));
+            assert!(at > 300.0 && verdict.cause == Cause::Leak, "{verdict:#?}");
+            let forecast = verdict.forecast.expect("a veto says when");
+            // At 6.0 GB available before anything was held, less the reserve, the peak is the end.
+            let truth_s = 300.0 + (6800.0 - 80.0 - height_mb) / 2.0 - at;
+            assert!(
+                (0.75..1.25).contains(&(forecast.exhaustion_s / truth_s)),
+                "{forecast:?}, in truth {truth_s} s"
+            );
+            assert!(forecast.earliest_s <= truth_s && forecast.latest_s.is_none_or(|latest_s| latest_s >= truth_s));
+        }
+    }
+}
+
+#[test]
+fn a_cache_that_warms_up_for_two_minutes_is_no_veto() {
+    for rate in [2.0, 5.0, 10.0] {
+        each_seed(&["cache", "bystander"], |rig| {
+            rig.run(60.0);
+            rig.load("cache").grows_mb = rate;
+            rig.run(120.0);
+            rig.load("cache").grows_mb = 0.0;
+            rig.run(240.0);
+            assert_no_veto(rig);
+            assert_eq!(
+                rig.level("cache", Signal::Fever),
+                Level::Nominal,
+                "{rate} MB/s: it is full"
+            );
+            assert_calm(rig, "bystander");
+        });
+    }
+}
+
+#[test]
+fn forecasts_are_scored_and_the_score_is_published() {
+    let mut rig = Rig::new(3, &Config::default(), &["leaker", "bystander"]);
+    rig.run(30.0);
+    rig.load("leaker").grows_mb = 20.0;
+    rig.run(300.0);
+    let config = JudgeConfig {
+        every_tick: true,
+        ..JudgeConfig::from(&Config::default())
+    };
+    let mut judge = Judge::new(config, origin().into());
+    let mut verdicts = Vec::new();
+    for sample in &rig.samples {
+        judge.observe(sample, &mut verdicts);
+    }
+    let scores = verdicts.iter().filter_map(|verdict| verdict.forecast?.score);
+    let score = scores.last().expect("a leak that was seen for four minutes");
+    assert!(score.scored >= 3 && score.made >= score.scored, "{score:?}");
+    assert!(
+        score.inside_share >= 0.7 && score.median_error_share <= 0.25,
+        "{score:?}"
+    );
 }

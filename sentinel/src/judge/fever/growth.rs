@@ -26,7 +26,7 @@ const TEETH_PER_STEP: f64 = 1.25;
 const HIGHS: f64 = 0.4;
 const OF_HEIGHT: f64 = 0.5;
 /// Share of the slope at which it still has to grow of late.
-const GOING_ON: f64 = 0.3;
+const GOING_ON: f64 = 0.5;
 /// A horizon is long enough for so many times its span, and when it is this long, seconds.
 const AHEAD: f64 = 2.0;
 const LEAST_BEST_S: f64 = 40.0;

@@ -22,7 +22,7 @@ const PAGE_SHARE: f64 = 0.3;
 /// Share of the rise that what is left has to confirm.
 const USED_SHARE: f64 = 0.5;
 /// Exhaustion sooner than this is a matter of minutes, seconds: 1 part in 25 of the time there is must have been seen.
-const SOON_S: f64 = 400.0;
+const SOON_S: f64 = 360.0;
 const SOON_PARTS: f64 = 25.0;
 /// Else a quarter of it, and longer than a cache takes to warm up, seconds: what has lasted for long goes on for long.
 const LATER_PARTS: f64 = 4.0;
@@ -32,9 +32,9 @@ const SPREAD_PARTS: f64 = 60.0;
 /// A scope that just appeared grows because it starts: half of the time there is, and half a minute.
 const YOUNG_PARTS: f64 = 2.0;
 const YOUNG_S: f64 = 30.0;
-/// `watch` needs a part in 20, at most this many seconds, and an end within a week.
-const WATCH_PARTS: f64 = 20.0;
-const WATCH_S: f64 = 400.0;
+/// `watch` needs a part in 25, at most this many seconds, and an end within a week.
+const WATCH_PARTS: f64 = 25.0;
+const WATCH_S: f64 = 320.0;
 /// Who takes this share of the limit within the shortest horizon loads its data: as much time as is left must have been seen.
 const BULK_SHARE: f64 = 0.1;
 const BULK_MB_PER_S: f64 = 100.0;
@@ -45,6 +45,9 @@ const WEEK_S: f64 = 604_800.0;
 const NEAR_S: f64 = 60.0;
 /// Share of the host's rise in one scope from which on it is that scope's own affair.
 const ONE_SCOPE: f64 = 0.5;
+/// The shortest horizon, seconds, and a rise that stands out of any noise in it, MB.
+const SHORTEST_S: f64 = 12.0;
+const SHOWS_MB: f64 = 20.0;
 /// Share of the limit taken at once that is a burst.
 const BURST_SHARE: f64 = 0.25;
 /// Reclaim: MB/s both ways, with less than this share available.
@@ -98,7 +101,7 @@ impl Trial<'_> {
         }
         let urgent = exhaustion_s <= self.config.horizon.as_secs_f64()
             && self.is_foreseeable(trend, exhaustion_s)
-            && (self.is_settled(trend) || exhaustion_s <= NEAR_S);
+            && (self.is_settled(trend) && self.is_moving(trend) || exhaustion_s <= NEAR_S);
         let named = self.is_host && self.context.leak_named;
         let veto = urgent && !named && self.view.coverage >= 0.5;
         Some(if veto { Level::Veto } else { Level::Watch })
@@ -110,7 +113,8 @@ impl Trial<'_> {
             return exhaustion_s;
         }
         let least_s = if self.is_young { YOUNG_S } else { 0.0 };
-        WATCH_S.min(exhaustion_s / WATCH_PARTS).max(least_s)
+        let parts = if self.is_host { SPREAD_PARTS } else { WATCH_PARTS };
+        WATCH_S.min(exhaustion_s / parts).max(least_s)
     }
 
     /// True when a trend was seen for long enough to say when it ends.
@@ -141,6 +145,14 @@ impl Trial<'_> {
     /// It was seen for as long as its horizon: its slope is worth a forecast.
     fn is_settled(&self, trend: &Sustained) -> bool {
         !trend.is_of_shortest() || self.seen_s >= STEPS as f64 * self.growth.shown(trend).step_s
+    }
+
+    /// It rises in these seconds too, where that would show: what just stopped is not to be vetoed.
+    fn is_moving(&self, trend: &Sustained) -> bool {
+        let shown = self.growth.shown(trend);
+        let expected_mb = shown.slope_per_s * SHORTEST_S;
+        let shows = expected_mb >= SHOWS_MB.max(2.0 * shown.height);
+        !shows || self.growth.of_late() >= 0.1 * expected_mb
     }
 
     fn is_confirmed(&self, trend: &Sustained) -> bool {
