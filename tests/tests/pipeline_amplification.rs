@@ -672,7 +672,7 @@ fn results_do_not_depend_on_the_tick() {
             ..Config::default()
         };
         let slack = 2.5 * interval_ms as f64 / 1e3;
-        for seed in FEW {
+        for seed in 1..3 {
             let mut rig = shop_rig(seed, USUAL, &config);
             rig.run(300.0);
             assert_calm(&rig, "shop");

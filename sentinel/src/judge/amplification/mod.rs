@@ -16,8 +16,8 @@ use crate::{
 
 use super::{
     context::Context,
-    evidence::{Evidence, Finding, Reading, SECOND_NS, ratio},
-    statistics::{Learn, Past, trajectory::Trajectory, window::Window},
+    evidence::{Evidence, Finding, Reading, SECOND_NS},
+    statistics::{Baseline, Learn, Past, trajectory::Trajectory, window::Window},
     threshold::Hold,
     verdict::{Cause, Level, Phase},
 };
@@ -30,9 +30,10 @@ use self::{
     work::{View, Work},
 };
 
-/// Window of alpha, and of what has to be seen at once, nanoseconds.
+/// Window of alpha, of what begins and ends quickly, and of what is seen at once, nanoseconds.
 const WINDOW_NS: u64 = 2 * SECOND_NS;
 const FAST_NS: u64 = 3 * SECOND_NS / 5;
+const AT_ONCE_NS: u64 = 2 * SECOND_NS / 5;
 /// Share of work that fails from which on it is hardly learned from, at least and against the usual.
 const LEARNED_SHARE: f64 = 0.05;
 const LEARNED_TIMES: f64 = 2.0;
@@ -45,8 +46,8 @@ const DRIFT: f64 = 1.5;
 /// Seconds over which the share of one-way time forgets, and how many have to be seen.
 const ONE_WAY_S: f64 = 3600.0;
 const ONE_WAY_SEEN_S: f64 = 10.0;
-/// Time over which the highest rate of answers is looked for, nanoseconds.
-const BURST_NS: u64 = 2 * SECOND_NS / 5;
+/// How long what was found needs less to go on, nanoseconds: as long as a fall takes.
+const HELD_NS: u64 = 3 * SECOND_NS;
 /// Share of work that fails when nearly everything does.
 const BULK_SHARE: f64 = 0.9;
 /// Less than this share of what was answered before is sent: queues shrink.
@@ -85,7 +86,7 @@ pub(super) struct Amplification {
     phases: Phases,
     risk: LatentRisk,
     worst: Worst,
-    view: View,
+    alpha: Option<f64>,
     coverage: f64,
     end_ns: u64,
     /// How long there was a surplus that does no harm.
@@ -93,8 +94,8 @@ pub(super) struct Amplification {
     turned: bool,
     /// How long the usual answers have been missing.
     silent_ns: u64,
-    /// The last reading asked for a `veto` because of retries.
-    held: bool,
+    /// How long less will do, since a reading asked for a `veto` because of retries.
+    held_ns: u64,
 }
 
 impl Default for Amplification {
@@ -104,8 +105,10 @@ impl Default for Amplification {
             trajectory: Trajectory::default(),
             pasts: Pasts {
                 alpha: Past::new(0.05),
-                inbound: Past::new(1.0),
-                failing: Past::new(0.02),
+                alpha_at_once: Past::new(0.05),
+                inbound: Baseline::new(1.0),
+                refused: Past::new(0.02),
+                unanswered: Past::new(0.02),
                 packets: Past::new(100.0),
                 one_way_share: None,
             },
@@ -114,13 +117,13 @@ impl Default for Amplification {
             phases: Phases::default(),
             risk: LatentRisk::default(),
             worst: Worst::default(),
-            view: View::default(),
+            alpha: None,
             coverage: 0.0,
             end_ns: 0,
             harmless_ns: 0,
             turned: false,
             silent_ns: 0,
-            held: false,
+            held_ns: 0,
         }
     }
 }
@@ -140,19 +143,23 @@ impl Amplification {
         self.window.push(reading.end_ns, reading.elapsed_ns, &work);
         self.worst.observe(reading.end_ns, worst);
         let (sum, latest) = (self.window.sum(), self.window.latest(FAST_NS));
-        let (Some(seconds), Some(latest_s)) = (sum.seconds(), latest.seconds()) else {
+        let now = self.window.latest(AT_ONCE_NS);
+        let (Some(seconds), Some(latest_s), Some(now_s)) = (sum.seconds(), latest.seconds(), now.seconds()) else {
             return quiet();
         };
-        self.view = View::of(&sum.counts, seconds);
+        let view = View::of(&sum.counts, seconds);
+        self.alpha = view.alpha;
         self.coverage = sum.coverage();
         self.end_ns = reading.end_ns;
-        if let Some(alpha) = self.view.alpha {
+        if let Some(alpha) = view.alpha {
             self.trajectory.push(reading.end_ns, alpha);
         }
         let fast = View::of(&latest.counts, latest_s);
+        let at_once = View::of(&now.counts, now_s);
         let signs = Signs {
-            view: &self.view,
+            view: &view,
             fast: &fast,
+            at_once: &at_once,
             pasts: &self.pasts,
             at: reading.at(),
             paired: context.calibration.paired(),
@@ -160,7 +167,7 @@ impl Amplification {
             repeated_per_s: self.worst.failures_per_s(),
             fast_s: latest_s,
             silent_ns: self.silent_ns,
-            held: self.held,
+            held: self.held_ns > 0,
             config,
         };
         let is_silent = signs.is_silent();
@@ -169,19 +176,20 @@ impl Amplification {
             finding = finding.at_most(Level::Watch);
         }
         let symptoms = self.symptoms(&signs, latest_s);
-        self.held = finding.wanted == Level::Veto && finding.cause == Cause::RetryStorm;
+        let storm = finding.wanted == Level::Veto && finding.cause == Cause::RetryStorm;
+        self.held_ns = if storm {
+            HELD_NS
+        } else {
+            self.held_ns.saturating_sub(reading.elapsed_ns)
+        };
         self.silent_ns = if is_silent {
             self.silent_ns.saturating_add(reading.elapsed_ns)
         } else {
             0
         };
         self.turned = self.phases.step(reading.end_ns, reading.elapsed_ns, &symptoms);
-        let burst = self.window.latest(BURST_NS);
-        if let Some(seconds) = burst.seconds() {
-            self.risk
-                .answered(burst.counts.answered() as f64 / seconds, reading.seconds());
-        }
-        self.learn(reading, &finding, &fast, config);
+        self.risk.answered(at_once.responses_per_s, reading.seconds());
+        self.learn(reading, &finding, [&view, &fast, &at_once], config);
         self.measure_risk(reading, &work, &fast);
         if finding.wanted == Level::Nominal && self.risk.is_said() && self.phases.phase() == Phase::Healthy {
             finding = Finding {
@@ -195,8 +203,8 @@ impl Amplification {
 
     /// alpha; `None` when nobody asks for work.
     #[must_use]
-    pub(super) fn value(&self) -> Option<f64> {
-        self.view.alpha
+    pub(super) const fn value(&self) -> Option<f64> {
+        self.alpha
     }
 
     /// True when the reading just taken in made it metastable, or ended that: worth a verdict of its own.
@@ -217,7 +225,7 @@ impl Amplification {
             failing: both(&|view| signs.is_failing(view)),
             inbound_per_s: fast.in_per_s,
             usual_inbound_per_s: usual_in_per_s,
-            failed: ratio(fast.failed_per_s, needed_per_s).unwrap_or(0.0),
+            failed: fast.failed_share.unwrap_or(0.0),
             noise: 1.0 / (fast.in_per_s * fast_s).max(1.0).sqrt(),
             usual_noise: usual_in_per_s.map_or(0.0, |usual| 1.0 / (usual * fast_s).max(1.0).sqrt()),
             refused_share: fast.refused_share(),
@@ -228,11 +236,12 @@ impl Amplification {
     }
 
     /// What fails teaches little, and what is judged to be wrong nothing: a fault must not become the usual.
-    fn learn(&mut self, reading: Reading, finding: &Finding, fast: &View, config: &AmplificationConfig) {
+    fn learn(&mut self, reading: Reading, finding: &Finding, seen: [&View; 3], config: &AmplificationConfig) {
+        let [view, fast, at_once] = seen;
         let (at, seconds) = (reading.at(), reading.seconds());
         let phase = self.phases.phase();
         let wrong = finding.wanted == Level::Veto || matches!(phase, Phase::Overloaded | Phase::Metastable);
-        let failing = self.fails_more_than_usual(config.floor_per_s);
+        let failing = self.fails_more_than_usual(view, config.floor_per_s);
         let surplus = finding.wanted == Level::Watch && finding.cause == Cause::FanOut || self.drifts();
         self.harmless_ns = if surplus && !wrong && !failing {
             self.harmless_ns.saturating_add(reading.elapsed_ns)
@@ -245,39 +254,48 @@ impl Amplification {
             (false, false) => Learn::Fully,
         };
         let of_alpha = how(surplus && self.harmless_ns < ACCEPTED_NS);
-        if let Some(alpha) = self.view.alpha {
+        if let Some(alpha) = view.alpha {
             self.pasts.alpha.learn(at, alpha, of_alpha);
             if of_alpha == Learn::Fully {
                 self.anchor.learn(alpha, seconds, ANCHOR_S);
             }
         }
-        if fast.out_per_s > 0.0 {
-            self.pasts
-                .failing
-                .learn(at, fast.failed_of(config.floor_per_s), how(false));
+        if let Some(alpha) = at_once.alpha {
+            self.pasts.alpha_at_once.learn(at, alpha, of_alpha);
         }
-        self.pasts.inbound.learn(at, self.view.in_per_s, how(false));
-        self.pasts.packets.learn(at, self.view.packets_out_per_s, how(false));
+        if fast.out_per_s > 0.0 {
+            let floor_per_s = config.floor_per_s;
+            self.pasts.refused.learn(at, fast.refused_of(floor_per_s), how(false));
+            self.pasts
+                .unanswered
+                .learn(at, fast.unanswered_of(floor_per_s), how(false));
+        }
+        self.pasts.inbound.learn(view.in_per_s, seconds, how(false));
+        self.pasts.packets.learn(at, view.packets_out_per_s, how(false));
         if !wrong {
-            let one_way = f64::from(u8::from(self.view.is_one_way()));
-            self.one_way.learn(one_way, seconds, ONE_WAY_S);
+            if let Some(one_way) = view.goes_one_way() {
+                self.one_way.learn(f64::from(u8::from(one_way)), seconds, ONE_WAY_S);
+            }
             self.pasts.one_way_share = (self.one_way.seconds >= ONE_WAY_SEEN_S).then_some(self.one_way.mean);
         }
     }
 
     /// What fails from the very start is as always.
-    fn fails_more_than_usual(&self, floor_per_s: f64) -> bool {
-        let share = self.view.failed_of(floor_per_s);
-        let usual = self.pasts.failing.mean();
-        usual.is_some_and(|usual| share > LEARNED_SHARE.max(LEARNED_TIMES * usual))
+    fn fails_more_than_usual(&self, view: &View, floor_per_s: f64) -> bool {
+        let share = view.refused_of(floor_per_s) + view.unanswered_of(floor_per_s);
+        self.usual_failed()
+            .is_some_and(|usual| share > LEARNED_SHARE.max(LEARNED_TIMES * usual))
+    }
+
+    /// Share of work out that usually fails.
+    fn usual_failed(&self) -> Option<f64> {
+        Some(self.pasts.refused.mean()? + self.pasts.unanswered.mean()?)
     }
 
     /// alpha has left behind what it was over the last half an hour.
     fn drifts(&self) -> bool {
         let old = self.anchor.seconds >= YOUNG_S;
-        self.view
-            .alpha
-            .is_some_and(|alpha| old && alpha > DRIFT * self.anchor.mean)
+        self.alpha.is_some_and(|alpha| old && alpha > DRIFT * self.anchor.mean)
     }
 
     fn measure_risk(&mut self, reading: Reading, work: &Work, fast: &View) {
@@ -297,13 +315,16 @@ impl Amplification {
         self.trajectory.clear();
         self.phases = Phases::default();
         self.worst = Worst::default();
-        (self.silent_ns, self.held) = (0, false);
+        (self.silent_ns, self.held_ns) = (0, 0);
     }
 
     /// What a verdict shows.
     #[must_use]
     pub(super) fn evidence(&self) -> Evidence {
-        let view = &self.view;
+        let sum = self.window.sum();
+        let view = &sum
+            .seconds()
+            .map_or_else(View::default, |seconds| View::of(&sum.counts, seconds));
         let alpha = &self.pasts.alpha;
         let velocity = self.trajectory.velocity();
         let mut evidence = Evidence {
@@ -316,7 +337,7 @@ impl Amplification {
             phase: Some(self.phases.phase()),
             risk: self.risk.published(),
             destination: self.worst.shown(self.end_ns),
-            window_ms: self.window.sum().span_ns / 1_000_000,
+            window_ms: sum.span_ns / 1_000_000,
             coverage: self.coverage,
             ..Evidence::default()
         };
@@ -332,7 +353,7 @@ impl Amplification {
         );
         evidence.feature("failed_per_s", view.failed_per_s);
         evidence.feature("failed_share", view.failed_share);
-        evidence.feature("failed_share_baseline", self.pasts.failing.mean());
+        evidence.feature("failed_share_baseline", self.usual_failed());
         evidence.feature("connect_attempts_per_s", view.attempts_per_s);
         evidence.feature("connect_failures_per_s", view.failures_per_s);
         evidence.feature("failing_share", view.failing_share);

@@ -17,7 +17,7 @@ pub(super) struct Symptoms {
     pub(super) inbound_per_s: f64,
     /// `None` without a past.
     pub(super) usual_inbound_per_s: Option<f64>,
-    /// Work out that fails for each unit that would do for what is asked: what shrinks when it recovers.
+    /// Share of work out that fails: what shrinks when it recovers.
     pub(super) failed: f64,
     /// One standard deviation of the requests seen at once, as a share of them: now, and at the usual load.
     pub(super) noise: f64,

@@ -9,7 +9,7 @@ use crate::config::AmplificationConfig;
 use super::{
     super::{
         evidence::{Finding, SECOND_NS},
-        statistics::{At, Past},
+        statistics::{At, Baseline, Past},
         threshold::Hold,
         verdict::{Cause, Level},
     },
@@ -52,8 +52,8 @@ const UNUSUAL_SHARE: f64 = 0.12;
 const CLIENT_SHARE: f64 = 0.5;
 /// Answers at most this share of what is usually asked and answered: they used to come and do not.
 const SILENT_SHARE: f64 = 0.5;
-/// Half of it refused, and alpha this many times its usual: retries have begun. As long as load explains it, and without a
-/// past, it has to come nearer to `storm_ratio`.
+/// Half of it refused, and alpha this many times its usual: retries have begun. With less refused it has to come nearer to
+/// `storm_ratio`; while load explains it, and without a past, to reach it.
 const STORM_BEGINS: f64 = 1.25;
 const STORM_SHARE: f64 = 0.75;
 const STORM_REFUSED: f64 = 0.5;
@@ -73,10 +73,13 @@ const FLOOD_FACTOR_ONE_WAY: f64 = 30.0;
 #[derive(Clone, Debug)]
 pub(super) struct Pasts {
     pub(super) alpha: Past,
+    /// alpha as seen at once, which moves more.
+    pub(super) alpha_at_once: Past,
     /// Work in per second.
-    pub(super) inbound: Past,
-    /// Share of work out that fails.
-    pub(super) failing: Past,
+    pub(super) inbound: Baseline,
+    /// Share of work out that is refused, and that stays without an answer: requests under way make the latter restless.
+    pub(super) refused: Past,
+    pub(super) unanswered: Past,
     /// Packets out per second.
     pub(super) packets: Past,
     /// Share of its time in which its traffic was one-way; `None` until known.
@@ -88,8 +91,10 @@ pub(super) struct Pasts {
 pub(super) struct Signs<'a> {
     /// The last two seconds.
     pub(super) view: &'a View,
-    /// What is seen at once.
+    /// What begins and ends quickly.
     pub(super) fast: &'a View,
+    /// What is seen at once.
+    pub(super) at_once: &'a View,
     pub(super) pasts: &'a Pasts,
     pub(super) at: At,
     /// Decades for each of two signs, and for one alone.
@@ -101,7 +106,7 @@ pub(super) struct Signs<'a> {
     pub(super) fast_s: f64,
     /// How long the usual answers have been missing.
     pub(super) silent_ns: u64,
-    /// The reading before asked for a `veto` because of retries: a little less keeps it up.
+    /// A moment ago a `veto` was asked for because of retries: a little less keeps it up.
     pub(super) held: bool,
     pub(super) config: &'a AmplificationConfig,
 }
@@ -110,7 +115,7 @@ impl Signs<'_> {
     /// What they ask for.
     pub(super) fn judge(&self) -> Finding {
         if self.is_storm() {
-            return found(Level::Veto, self.cause(self.fast), HOLD_STORM);
+            return found(Level::Veto, self.cause(self.at_once), HOLD_STORM);
         }
         if self.view.is_one_way() && self.fast.is_one_way() {
             return self.judge_flood();
@@ -155,29 +160,31 @@ impl Signs<'_> {
         if self.held { HELD * threshold } else { threshold }
     }
 
-    fn fails_unusually(&self, view: &View) -> bool {
-        let share = view.failed_of(self.config.floor_per_s);
+    fn is_unusual(&self, past: &Past, share: f64) -> bool {
         let (sigmas, decades) = if self.held {
             (SIGMAS_HELD, 0.0)
         } else {
             (SIGMAS, self.paired)
         };
-        self.pasts.failing.exceeded(self.at, share, sigmas, decades)
+        past.exceeded(self.at, share, sigmas, decades)
+    }
+
+    fn is_refused_unusually(&self, view: &View) -> bool {
+        self.is_unusual(&self.pasts.refused, view.refused_of(self.config.floor_per_s))
     }
 
     fn is_refused(&self, view: &View) -> bool {
         let share = view.refused_share();
-        let unusual = !self.pasts.failing.is_ready() || self.fails_unusually(view);
+        let beyond_doubt = share >= FAILING_SHARE && !self.pasts.refused.is_ready();
         view.refused_per_s >= self.at_least(self.config.floor_per_s / 2.0)
-            && (share >= FAILING_SHARE && unusual
-                || share >= self.at_least(UNUSUAL_SHARE) && self.fails_unusually(view))
+            && (beyond_doubt || share >= self.at_least(UNUSUAL_SHARE) && self.is_refused_unusually(view))
     }
 
     /// Answers that used to come do not. Without a past it cannot be told from a scope that never gets any.
     fn is_unanswered(&self, view: &View, share: f64) -> bool {
         view.unanswered_per_s >= self.at_least(self.config.floor_per_s / 2.0)
             && view.unanswered_share.is_some_and(|found| found >= self.at_least(share))
-            && self.fails_unusually(view)
+            && self.is_unusual(&self.pasts.unanswered, view.unanswered_of(self.config.floor_per_s))
     }
 
     /// Hardly any of the usual answers comes, although as much is asked: not only new work that is slow to begin with.
@@ -205,20 +212,23 @@ impl Signs<'_> {
         view.refused_per_s >= self.config.floor_per_s && view.refused_share() > CLIENT_SHARE
     }
 
-    /// Seen at once: refused, and more than chance goes out beyond what comes in.
+    /// Seen at once: refused, and more goes out for what comes in than ever does in so short a time.
     fn is_storm(&self) -> bool {
-        let (fast, ratio) = (self.fast, self.config.storm_ratio);
-        let refused = fast.refused_share();
-        fast.out_per_s >= self.config.floor_per_s
+        let (view, ratio) = (self.at_once, self.config.storm_ratio);
+        let refused = view.refused_share();
+        view.out_per_s >= self.config.floor_per_s
             && refused >= FAILING_SHARE
-            && self.is_refused(fast)
-            && fast.alpha.is_some_and(|alpha| match self.pasts.alpha.mean() {
+            && self.is_refused(view)
+            && view.alpha.is_some_and(|alpha| match self.pasts.alpha.mean() {
                 Some(usual) => {
                     let usual = usual.max(1.0);
-                    let begun = refused >= STORM_REFUSED && !self.is_loaded();
-                    let times = if begun { STORM_BEGINS } else { STORM_SHARE * ratio };
-                    let chance = CHANCE / (usual * fast.in_per_s * self.fast_s).max(1.0).sqrt();
-                    alpha >= times.max(1.0 + chance) * usual && self.above(alpha, self.paired)
+                    let times = match (self.is_loaded(), refused >= STORM_REFUSED) {
+                        (true, _) => ratio,
+                        (false, true) => STORM_BEGINS,
+                        (false, false) => STORM_SHARE * ratio,
+                    };
+                    let past = &self.pasts.alpha_at_once;
+                    alpha >= times * usual && past.exceeded(self.at, alpha, SIGMAS, self.paired)
                 }
                 None => alpha >= ratio && refused >= REFUSED_SHARE_WITHOUT_PAST,
             })
@@ -229,7 +239,12 @@ impl Signs<'_> {
         let (view, config) = (self.view, self.config);
         let refused = self.is_refused(view) && self.is_refused(self.fast);
         let goes_on = fast > config.watch_ratio;
-        if goes_on && alpha > config.veto_ratio && self.above(alpha, self.paired) {
+        let ratio = if self.held {
+            config.watch_ratio
+        } else {
+            config.veto_ratio
+        };
+        if goes_on && alpha > ratio && self.above(alpha, self.paired) {
             let cause = self.cause(view);
             let wanted = if self.is_explained_by_load(alpha) {
                 Level::Watch
@@ -261,7 +276,7 @@ impl Signs<'_> {
     /// A little is tried again because more is asked for than usual: it goes when the load goes, or is judged then.
     fn is_explained_by_load(&self, alpha: f64) -> bool {
         let usual = self.pasts.alpha.mean().unwrap_or(1.0).max(1.0);
-        self.is_loaded() && alpha < STORM_SHARE * self.config.storm_ratio * usual
+        self.is_loaded() && alpha < self.config.storm_ratio * usual
     }
 
     /// Nobody asks it for work, so there is no ratio: it fails, and that is new, or it is one place again and again.
@@ -272,8 +287,8 @@ impl Signs<'_> {
         let repeated = self
             .repeated_per_s
             .is_some_and(|per_s| per_s >= REPEATED_SHARE * self.view.failures_per_s);
-        match self.pasts.failing.is_ready() {
-            true if self.fails_unusually(self.view) => found(Level::Veto, Cause::RetryStorm, HOLD),
+        match self.pasts.refused.is_ready() {
+            true if self.is_refused_unusually(self.view) => found(Level::Veto, Cause::RetryStorm, HOLD),
             true => quiet(),
             false if repeated => found(Level::Veto, Cause::RetryStorm, HOLD),
             false => found(Level::Watch, Cause::Undetermined, HOLD),

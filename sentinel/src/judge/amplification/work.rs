@@ -6,7 +6,9 @@ use super::super::{evidence::ratio, statistics::window::Counts};
 
 /// Work in per second from which on alpha is defined.
 const INBOUND_PER_S: f64 = 1.0;
-/// Traffic is one-way from this many packets out per second on, with at most this many in for each one out.
+/// Packets out per second from which on traffic has a direction; from which on it is much; packets in for each one out, at
+/// the most, in one-way traffic.
+const SENDS_PER_S: f64 = 10.0;
 const ONE_WAY_PER_S: f64 = 1000.0;
 const ONE_WAY_RETURN: f64 = 0.01;
 
@@ -152,18 +154,32 @@ impl View {
         ratio(self.refused_per_s, self.out_per_s).unwrap_or(0.0)
     }
 
-    /// Share of work out that fails, where less than `floor_per_s` counts as that much: one request in flight is not all
-    /// of it.
-    pub(super) fn failed_of(&self, floor_per_s: f64) -> f64 {
-        ratio(self.failed_per_s, self.out_per_s.max(floor_per_s)).map_or(0.0, |share| share.min(1.0))
+    /// Share of work out that is refused, where less than `floor_per_s` counts as that much: one request is not all of it.
+    pub(super) fn refused_of(&self, floor_per_s: f64) -> f64 {
+        share_of(self.refused_per_s, self.out_per_s.max(floor_per_s))
+    }
+
+    /// The same of what stays without an answer.
+    pub(super) fn unanswered_of(&self, floor_per_s: f64) -> f64 {
+        share_of(self.unanswered_per_s, self.out_per_s.max(floor_per_s))
+    }
+
+    /// It sends, and receives next to nothing; `None` where it hardly sends.
+    pub(super) fn goes_one_way(&self) -> Option<bool> {
+        let sends = self.packets_out_per_s >= SENDS_PER_S;
+        let returns = self.packets_in_per_s > ONE_WAY_RETURN * self.packets_out_per_s;
+        sends.then_some(self.in_per_s < INBOUND_PER_S && !returns)
     }
 
     /// It sends much and receives next to nothing.
     pub(super) fn is_one_way(&self) -> bool {
-        self.in_per_s < INBOUND_PER_S
-            && self.packets_out_per_s >= ONE_WAY_PER_S
-            && self.packets_in_per_s <= ONE_WAY_RETURN * self.packets_out_per_s
+        self.packets_out_per_s >= ONE_WAY_PER_S && self.goes_one_way() == Some(true)
     }
+}
+
+/// 0 to 1; 0 of nothing.
+fn share_of(part: f64, whole: f64) -> f64 {
+    ratio(part, whole).map_or(0.0, |share| share.min(1.0))
 }
 
 #[cfg(test)]
