@@ -18,6 +18,7 @@ mod score;
 mod setup;
 mod test;
 mod toolchain;
+mod trial;
 mod vm;
 mod workspace;
 
@@ -61,6 +62,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Real faults on this machine, repeated and measured: `cargo xtask trial --help`.
+    Trial {
+        /// The trial and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Sets up, builds the agent and runs `sentinel run` as root.
     Run {
         /// Arguments for `sentinel run`.
@@ -94,6 +101,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
         Task::Score { args } => return score::score(&workspace, &args),
+        Task::Trial { args } => return trial::trial(&workspace, &args),
         Task::Run { args } => run::run(&workspace, &args)?,
     }
     Ok(ExitCode::SUCCESS)

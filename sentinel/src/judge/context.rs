@@ -9,6 +9,7 @@ use super::{
     calibration::Calibration,
     cpus::{CpuHistory, Cpus},
     evidence::{Reading, unix_s},
+    fever::OverHorizons,
     incident::Register,
     statistics::trajectory::Trajectory,
 };
@@ -65,6 +66,8 @@ pub(super) struct Context {
     pub(super) stuck_tasks_next: f64,
     /// The scope that grows most, MB/s.
     pub(super) growing: Top,
+    /// The greatest rise of a single scope over each horizon of fever, MB.
+    pub(super) most_grown_mb: OverHorizons,
     /// A scope's own growth is being judged as a leak: the host need not say it again.
     pub(super) leak_named: bool,
 }
@@ -93,6 +96,7 @@ impl Context {
             stuck_tasks: 0.0,
             stuck_tasks_next: 0.0,
             growing: Top::default(),
+            most_grown_mb: OverHorizons::default(),
             leak_named: false,
         }
     }
@@ -118,6 +122,7 @@ impl Context {
         }
         if sample.elapsed.mem_ns.is_some() {
             self.growing = Top::default();
+            self.most_grown_mb = OverHorizons::default();
             self.leak_named = false;
         }
         self.observe_memory(sample);

@@ -14,7 +14,6 @@ mod incident;
 mod jitter;
 mod losses;
 mod report;
-mod sawtooth;
 mod scope;
 mod statistics;
 mod threshold;

@@ -160,7 +160,7 @@ impl ScopeState {
                     track.silent_for(jitter::WARM_UP_NS)
                 }
             }),
-            fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host), newborn)),
+            fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host, newborn), newborn)),
             amplification: on(config.amplification.enabled && !is_host)
                 .map(|()| Track::new(Amplification::default(), newborn)),
         }
@@ -213,6 +213,9 @@ impl ScopeState {
         match self.scope.kind {
             ScopeKind::Cgroup => {
                 context.growing.offer(&self.scope, track.judge.value());
+                for (most, rise) in context.most_grown_mb.iter_mut().zip(track.judge.over_horizons()) {
+                    *most = most.max(rise);
+                }
                 context.leak_named |= finding.cause == Cause::Leak;
             }
             ScopeKind::Other => finding = finding.at_most(Level::Watch),

@@ -282,6 +282,9 @@ impl Model {
                 worst_destination: None,
                 memory_max_bytes: cgroup.memory.limit_mb.filter(|_| whole).map(|mb| (mb * 1e6) as u64),
                 memory_current_bytes: whole.then(|| cgroup.memory.current_bytes()),
+                memory_high_bytes: None,
+                memory_reclaimable_bytes: (whole && cgroup.memory.limit_mb.is_some())
+                    .then(|| (cgroup.memory.cached_mb() * 1e6) as u64),
                 throttled_ns: whole.then(|| std::mem::take(&mut cgroup.throttled_ns)),
             });
         }

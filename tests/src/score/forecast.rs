@@ -67,6 +67,7 @@ mod tests {
             earliest_s: exhaustion_s * 0.9,
             latest_s: Some(exhaustion_s * 1.1),
             limit_bytes: 1,
+            score: None,
         }
     }
 
