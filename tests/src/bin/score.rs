@@ -1,14 +1,23 @@
 //! `sentinel-score`: runs the corpus through the judge and prints how it did. `cargo xtask score` builds and runs it.
 //! Exit codes: 0 every bound holds, 1 one is broken, 2 bad usage.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::BufWriter,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use rayon::prelude::*;
-use sentinel::judge::verdict::Signal;
+use sentinel::{
+    judge::verdict::Signal,
+    sense::record::{Header, Recorder},
+};
 use sentinel_tests::{
-    corpus::{KINDS, Kind, recorded::recordings},
+    corpus::{KINDS, Kind, recorded::recordings, scenario::Scenario},
     score::{
         bounds::bounds,
         outcome::Outcome,
@@ -47,6 +56,9 @@ struct Cli {
     /// Folder of recordings of real runs, each with its label.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/recordings"), hide_default_value = true)]
     recordings: PathBuf,
+    /// Judges nothing: writes each scenario into this folder, as `sentinel record` would, for `sentinel replay`.
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
     /// Names of the kinds, and nothing else.
     #[arg(long)]
     list: bool,
@@ -82,6 +94,15 @@ fn score(cli: &Cli) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(folder) = &cli.record {
+        for (kind, seed) in jobs(&kinds, cli) {
+            record(
+                &mut kind.scenario(seed, cli.healthy),
+                &folder.join(format!("{}-{seed}.jsonl", kind.name)),
+            )?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut outcomes = generated(&kinds, cli);
     for recorded in &recorded {
         outcomes.push(run_recorded(recorded)?);
@@ -94,16 +115,36 @@ fn score(cli: &Cli) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(bounds.iter().any(|bound| !bound.holds()))))
 }
 
+/// Each of these kinds with each seed.
+fn jobs<'a>(kinds: &[&'a Kind], cli: &Cli) -> Vec<(&'a Kind, u64)> {
+    let seeds = cli.first_seed..cli.first_seed + cli.seeds;
+    let of = |kind: &&'a Kind| {
+        let kind = *kind;
+        seeds.clone().map(move |seed| (kind, seed)).collect::<Vec<_>>()
+    };
+    kinds.iter().flat_map(of).collect()
+}
+
 /// Every scenario, on all CPUs; in order, whoever was first.
 fn generated(kinds: &[&Kind], cli: &Cli) -> Vec<Outcome> {
-    let seeds = cli.first_seed..cli.first_seed + cli.seeds;
-    let jobs: Vec<(&Kind, u64)> = kinds
-        .iter()
-        .flat_map(|kind| seeds.clone().map(move |seed| (*kind, seed)))
-        .collect();
-    jobs.into_par_iter()
+    jobs(kinds, cli)
+        .into_par_iter()
         .map(|(kind, seed)| run(kind, seed, cli.healthy))
         .collect()
+}
+
+/// Writes a scenario to a file.
+fn record(scenario: &mut Scenario, file: &Path) -> Result<()> {
+    let config = &scenario.model.config;
+    let header = Header::new(scenario.model.origin(), config.interval, config.network_interval);
+    let failed = || format!("writing {}", file.display());
+    let to = BufWriter::new(File::create(file).with_context(failed)?);
+    let mut recorder = Recorder::new(to, &header).with_context(failed)?;
+    while let Some(sample) = scenario.next_sample() {
+        recorder.record(sample).with_context(failed)?;
+    }
+    recorder.finish().with_context(failed)?;
+    Ok(())
 }
 
 fn print(outcomes: &[Outcome], bounds: &[sentinel_tests::score::bounds::Bound], cli: &Cli) {
