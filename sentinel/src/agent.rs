@@ -36,8 +36,8 @@ pub struct Parts<S> {
     pub origin: Arc<Origin>,
     /// Sensors that do not run.
     pub unavailable: Arc<Vec<Unavailable>>,
-    /// Whether the network sensor runs, and so is read more often.
-    pub network: bool,
+    /// Whether a sensor runs that is read between ticks: the scheduler's or the network's.
+    pub read_between: bool,
     /// Say everything at every reading, not only changes.
     pub every_tick: bool,
     /// End when a verdict reaches this level.
@@ -116,7 +116,7 @@ impl<S: Source> Agent<S> {
         let mut ticks = every(interval, Duration::ZERO);
         let fast = self.parts.config.network_interval;
         let mut readings = every(fast, fast);
-        let read_between = self.parts.network && fast < interval;
+        let read_between = self.parts.read_between && fast < interval;
         loop {
             let stopped = tokio::select! {
                 biased;
@@ -127,7 +127,7 @@ impl<S: Source> Agent<S> {
                     self.read(true)?
                 }
                 _ = readings.tick(), if read_between => {
-                    // A tick reads the network sensor too: no second reading right after it.
+                    // A tick reads these sensors too: no second reading right after it.
                     if self.read_at.is_some_and(|at| at.elapsed() < fast / 2) { None } else { self.read(false)? }
                 }
             };

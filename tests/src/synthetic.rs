@@ -11,6 +11,9 @@ use sentinel::{
     sense::sample::{Elapsed, Host, Mem, Net, Origin, RunQueue, Sample, Sched, Scope, ScopeKind, ScopeSample},
     time::Now,
 };
+use sentinel_common::histogram::{WAIT_BUCKETS, bucket_floor_ns};
+
+use crate::queueing::Overload;
 
 /// Bytes in a page of the model.
 pub const PAGE_BYTES: u64 = 4096;
@@ -102,6 +105,10 @@ pub struct Rig {
     pub samples: Vec<Sample>,
     /// cgroups, in order: name and load. Gone when `None`.
     pub cgroups: Vec<(Arc<Scope>, Option<Load>)>,
+    /// The scheduler sensor is read as often as the network's, as the agent does; false: at ticks only.
+    pub sched_between: bool,
+    /// The kernel counts a task that a limit holds back as waiting; newer ones take it off the run-queue.
+    pub throttled_waits: bool,
     /// False: that sensor's data is missing.
     pub sched: bool,
     /// As above.
@@ -110,10 +117,16 @@ pub struct Rig {
     pub net: bool,
     /// What its noise began with.
     pub seed: u64,
+    /// cgroups whose traffic is modelled request by request instead of following their load.
+    pub shops: BTreeMap<String, Overload>,
     noise: Noise,
     config: Config,
     available_mb: f64,
     held_mb: BTreeMap<u64, f64>,
+    /// Scheduler counts since they were last read, by cgroup, and how long that is.
+    unread: BTreeMap<u64, Sched>,
+    unread_queue: RunQueue,
+    unread_ms: u64,
     ms: u64,
 }
 
@@ -134,14 +147,20 @@ impl Rig {
             verdicts: Vec::new(),
             samples: Vec::new(),
             cgroups: cgroups.collect(),
+            sched_between: true,
+            throttled_waits: true,
             sched: true,
             mem: true,
             net: true,
             seed,
+            shops: BTreeMap::new(),
             noise: Noise::new(seed),
             config: config.clone(),
             available_mb: 7000.0,
             held_mb: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            unread_queue: RunQueue::default(),
+            unread_ms: 0,
             ms: START_MS,
         }
     }
@@ -175,14 +194,22 @@ impl Rig {
 
     /// Lets time pass and changes loads before each tick; the closure is told the seconds since this call.
     pub fn run_with(&mut self, seconds: f64, mut change: impl FnMut(&mut Self, f64)) {
+        let tick = self.config.interval.as_millis() as u64;
+        self.run_within(seconds, |rig, since| {
+            if (rig.ms - START_MS).is_multiple_of(tick) {
+                change(rig, since);
+            }
+        });
+    }
+
+    /// The same, also between ticks: before each reading of the network.
+    pub fn run_within(&mut self, seconds: f64, mut change: impl FnMut(&mut Self, f64)) {
         let begin = self.ms;
         let tick = self.config.interval.as_millis() as u64;
         let network = self.config.network_interval.as_millis() as u64;
         while ((self.ms - begin) as f64) < seconds * 1e3 {
-            if (self.ms - START_MS).is_multiple_of(tick) {
-                let since = (self.ms - begin) as f64 / 1e3;
-                change(self, since);
-            }
+            let since = (self.ms - begin) as f64 / 1e3;
+            change(self, since);
             self.ms += network;
             let whole = (self.ms - START_MS).is_multiple_of(tick);
             let sample = self.sample(network, whole.then_some(tick));
@@ -194,20 +221,22 @@ impl Rig {
     fn sample(&mut self, network_ms: u64, tick_ms: Option<u64>) -> Sample {
         let loads: Vec<Load> = self.cgroups.iter().filter_map(|(_, load)| *load).collect();
         let host = loads.iter().fold(Cpu::default(), |cpu, load| cpu.with(load));
+        self.count_cpu(&host, network_ms);
+        let sched_ms = (tick_ms.is_some() || self.sched_between).then(|| std::mem::take(&mut self.unread_ms));
         let mut scopes = Vec::new();
         for (scope, load) in self.cgroups.clone() {
             let Some(load) = load else { continue };
             let (seconds, network_s) = (tick_ms.map(|ms| ms as f64 / 1e3), network_ms as f64 / 1e3);
-            let sched = seconds
-                .filter(|_| self.sched)
-                .map(|s| host.sched(&load, s, &mut self.noise));
+            let sched = sched_ms.and_then(|_| self.unread.remove(&scope.cgroup_id));
             let mem = seconds
                 .filter(|_| self.mem)
                 .map(|s| self.mem_of(scope.cgroup_id, &load, s));
-            let net = self.net.then(|| net_of(&load, network_s, &mut self.noise));
+            let shop = self.shops.get_mut(scope.name()).map(|shop| shop.step(network_ms));
+            let net = shop.unwrap_or_else(|| net_of(&load, network_s, &mut self.noise));
+            let net = self.net.then_some(net);
             scopes.push(ScopeSample {
                 scope,
-                sched,
+                sched: sched.filter(|_| self.sched),
                 mem,
                 net,
                 throttled_ns: seconds.map(|s| (load.throttled * s * 1e9) as u64),
@@ -221,14 +250,35 @@ impl Rig {
                 monotonic_ns: self.ms * 1_000_000,
             },
             elapsed: Elapsed {
-                sched_ns: tick_ms.filter(|_| self.sched).map(|ms| ms * 1_000_000),
+                sched_ns: sched_ms.filter(|_| self.sched).map(|ms| ms * 1_000_000),
                 mem_ns: tick_ms.filter(|_| self.mem).map(|ms| ms * 1_000_000),
                 net_ns: self.net.then_some(network_ms * 1_000_000),
             },
-            host: self.host_of(&scopes, &host, tick_ms),
+            host: self.host_of(&scopes, tick_ms.is_some()),
             scopes,
             losses: Vec::new(),
         }
+    }
+
+    /// What the scheduler sensor counts in this time, read or not.
+    fn count_cpu(&mut self, cpu: &Cpu, ms: u64) {
+        let seconds = ms as f64 / 1e3;
+        self.unread_ms += ms;
+        for (scope, load) in &self.cgroups {
+            let Some(load) = load else { continue };
+            let waits = Load {
+                throttled: if self.throttled_waits { load.throttled } else { 0.0 },
+                ..*load
+            };
+            let counted = cpu.sched(&waits, seconds, &mut self.noise);
+            let unread = self.unread.entry(scope.cgroup_id).or_default();
+            sentinel::sense::delta::add_sched(unread, &counted);
+        }
+        let samples = (99.0 * CPUS * seconds) as u64;
+        let length = (cpu.busy + cpu.light) / CPUS;
+        self.unread_queue.samples += samples;
+        self.unread_queue.length += (samples as f64 * length) as u64;
+        self.unread_queue.length_squared += (samples as f64 * (length * length + 0.2)) as u64;
     }
 
     fn mem_of(&mut self, cgroup_id: u64, load: &Load, seconds: f64) -> Mem {
@@ -248,24 +298,19 @@ impl Rig {
         mem
     }
 
-    fn host_of(&self, scopes: &[ScopeSample], cpu: &Cpu, tick_ms: Option<u64>) -> Host {
-        let Some(tick_ms) = tick_ms else { return Host::default() };
-        let samples = (99.0 * CPUS * tick_ms as f64 / 1e3) as u64;
-        let length = (cpu.busy + cpu.light) / CPUS;
-        let queue = RunQueue {
-            samples,
-            length: (samples as f64 * length) as u64,
-            length_squared: (samples as f64 * (length * length + 0.2)) as u64,
-        };
-        let sched = scopes.iter().filter_map(|scope| scope.sched).reduce(|a, b| Sched {
-            waits: a.waits + b.waits,
-            wait_ns: a.wait_ns + b.wait_ns,
-            wait_units_squared: a.wait_units_squared + b.wait_units_squared,
-            on_cpu_ns: a.on_cpu_ns + b.on_cpu_ns,
-            voluntary: a.voluntary + b.voluntary,
-            involuntary: a.involuntary + b.involuntary,
-            buckets: a.buckets,
+    fn host_of(&mut self, scopes: &[ScopeSample], tick: bool) -> Host {
+        let sched = scopes.iter().filter_map(|scope| scope.sched).reduce(|mut a, b| {
+            sentinel::sense::delta::add_sched(&mut a, &b);
+            a
         });
+        let run_queue = sched.map(|_| std::mem::take(&mut self.unread_queue));
+        if !tick {
+            return Host {
+                run_queue,
+                sched,
+                ..Host::default()
+            };
+        }
         let mem = scopes.iter().filter_map(|scope| scope.mem).reduce(|mut a, b| {
             a.allocated[0] += b.allocated[0];
             a.freed[0] += b.freed[0];
@@ -273,7 +318,7 @@ impl Rig {
             a
         });
         Host {
-            run_queue: sched.map(|_| queue),
+            run_queue,
             sched,
             mem,
             net: None,
@@ -339,6 +384,9 @@ impl Cpu {
         let square = |count: f64, mean_s: f64| count * (mean_s * 1e9 / 1024.0).powi(2) * spread;
         let slice_wait_s = if slices > 0.0 { waiting_s / slices } else { 0.0 };
         let noisy = noise.factor();
+        let mut buckets = [0; WAIT_BUCKETS];
+        by_length(&mut buckets, slices, slice_wait_s, noise);
+        by_length(&mut buckets, wakes, wake_wait_s, noise);
         Sched {
             waits: noise.count(slices + wakes),
             wait_ns: ((waiting_s + wakes * wake_wait_s) * 1e9) as u64,
@@ -346,8 +394,25 @@ impl Cpu {
             on_cpu_ns: ((busy_s + load.light_cpus * seconds) * 1e9) as u64,
             voluntary: noise.count(wakes),
             involuntary: noise.count(if crowded { slices } else { slices / 10.0 }),
-            buckets: Default::default(),
+            buckets,
         }
+    }
+}
+
+/// Adds waits of that mean, exponentially distributed.
+fn by_length(buckets: &mut [u32; WAIT_BUCKETS], count: f64, mean_s: f64, noise: &mut Noise) {
+    let beyond = |bucket: usize| match mean_s * 1e9 {
+        mean_ns if bucket > 0 => (-(bucket_floor_ns(bucket) as f64) / mean_ns.max(1.0)).exp(),
+        _ => 1.0,
+    };
+    for (bucket, waits) in buckets.iter_mut().enumerate() {
+        let share = beyond(bucket)
+            - if bucket + 1 < WAIT_BUCKETS {
+                beyond(bucket + 1)
+            } else {
+                0.0
+            };
+        *waits += noise.count(count * share) as u32;
     }
 }
 

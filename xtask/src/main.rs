@@ -14,6 +14,7 @@ mod linker;
 mod process;
 mod report;
 mod run;
+mod score;
 mod setup;
 mod test;
 mod toolchain;
@@ -61,6 +62,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Runs the labelled corpus through the judge and prints how it did; `cargo xtask score --help` for its options.
+    Score {
+        /// Arguments for the score, such as `--kind leak --seeds 5 --verbose`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Sets up, builds the agent and runs `sentinel run` as root.
     Run {
         /// Arguments for `sentinel run`.
@@ -94,6 +101,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
         Task::Trial { args } => return trial::trial(&workspace, &args),
+        Task::Score { args } => return score::score(&workspace, &args),
         Task::Run { args } => run::run(&workspace, &args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -48,7 +48,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         tracing::warn!("{} is not recorded: {}", sensor.sensor, sensor.reason);
     }
     let parts = Parts {
-        network: live.kernel().runs("net"),
+        read_between: live.kernel().runs("net") || live.kernel().runs("sched"),
         source: live,
         origin,
         unavailable,

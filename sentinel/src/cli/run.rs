@@ -67,7 +67,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         _ => {}
     }
     let parts = Parts {
-        network: live.kernel().runs("net"),
+        read_between: live.kernel().runs("net") || live.kernel().runs("sched"),
         source: live,
         origin,
         unavailable,

@@ -35,7 +35,6 @@ impl Calibration {
 
     /// Decades for a sign that speaks for itself.
     #[must_use]
-    #[cfg_attr(not(test), expect(dead_code, reason = "signals that speak for themselves will ask"))]
     pub(super) const fn alone(&self) -> f64 {
         self.alone
     }

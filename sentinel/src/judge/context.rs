@@ -1,5 +1,5 @@
-//! What holds for the whole host at one reading: how busy its CPUs are, how long its run-queues, how its available
-//! memory moves, and which scope is behind it.
+//! What holds for the whole host at one reading: its CPUs, how its available memory moves, and which scope is behind
+//! it.
 
 use std::sync::Arc;
 
@@ -7,30 +7,11 @@ use crate::sense::sample::{Origin, Sample, Scope};
 
 use super::{
     calibration::Calibration,
-    evidence::{Reading, SECOND_NS, ratio, unix_s},
+    cpus::{CpuHistory, Cpus},
+    evidence::{Reading, unix_s},
     incident::Register,
-    statistics::{
-        trajectory::Trajectory,
-        window::{Counts, Window},
-    },
+    statistics::trajectory::Trajectory,
 };
-
-#[derive(Clone, Copy, Debug, Default)]
-struct CpuCounts {
-    on_cpu_ns: u64,
-    queue_samples: u64,
-    queue_length: u64,
-    queue_length_squared: u64,
-}
-
-impl Counts for CpuCounts {
-    fn add(&mut self, other: &Self) {
-        self.on_cpu_ns = self.on_cpu_ns.saturating_add(other.on_cpu_ns);
-        self.queue_samples = self.queue_samples.saturating_add(other.queue_samples);
-        self.queue_length = self.queue_length.saturating_add(other.queue_length);
-        self.queue_length_squared = self.queue_length_squared.saturating_add(other.queue_length_squared);
-    }
-}
 
 /// The scope with the most of something.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +32,7 @@ impl Top {
 /// The host, as the judges of single scopes need to know it.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
-    cpu: Window<CpuCounts, 10>,
+    cpu: CpuHistory,
     available: Trajectory,
     false_alarms_per_week: f64,
     /// How rare a sign has to be.
@@ -62,12 +43,10 @@ pub(super) struct Context {
     pub(super) cpus: f64,
     /// Megabytes in a page.
     pub(super) page_mb: f64,
-    /// CPU seconds used per second, all CPUs; `None` when not measured.
-    pub(super) on_cpu_s_per_s: Option<f64>,
-    /// Mean run-queue length per CPU, the running task included.
-    pub(super) queue_mean: Option<f64>,
-    /// Its standard deviation over CPUs and time.
-    pub(super) queue_sigma: Option<f64>,
+    /// Its CPUs over the last second.
+    pub(super) second: Cpus,
+    /// Its CPUs over the last moment.
+    pub(super) moment: Cpus,
     /// Memory in all, MB.
     pub(super) total_mb: Option<f64>,
     /// Memory available, MB.
@@ -76,6 +55,14 @@ pub(super) struct Context {
     pub(super) available_mb_per_s: Option<f64>,
     /// The scope that waits most, milliseconds per second.
     pub(super) waiting: Top,
+    /// The scope that has most tasks to run, by the reading before: whoever is judged first must know it too.
+    pub(super) running: Top,
+    /// The same, as far as this reading was judged.
+    pub(super) running_next: Top,
+    /// Tasks of all scopes that want a CPU for longer than a moment, by the reading before.
+    pub(super) stuck_tasks: f64,
+    /// The same, as far as this reading was judged.
+    pub(super) stuck_tasks_next: f64,
     /// The scope that grows most, MB/s.
     pub(super) growing: Top,
     /// A scope's own growth is being judged as a leak: the host need not say it again.
@@ -86,21 +73,25 @@ impl Context {
     /// Of a host nothing is known of yet.
     #[must_use]
     pub(super) fn new(origin: &Origin, false_alarms_per_week: f64) -> Self {
+        let cpus = f64::from(origin.cpus.max(1));
         Self {
             calibration: Calibration::new(false_alarms_per_week, 1),
             false_alarms_per_week,
             incidents: Register::default(),
-            cpu: Window::new(SECOND_NS),
+            cpu: CpuHistory::new(cpus),
             available: Trajectory::default(),
-            cpus: f64::from(origin.cpus.max(1)),
+            cpus,
             page_mb: origin.page_bytes as f64 / 1e6,
-            on_cpu_s_per_s: None,
-            queue_mean: None,
-            queue_sigma: None,
+            second: Cpus::default(),
+            moment: Cpus::default(),
             total_mb: None,
             available_mb: None,
             available_mb_per_s: None,
             waiting: Top::default(),
+            running: Top::default(),
+            running_next: Top::default(),
+            stuck_tasks: 0.0,
+            stuck_tasks_next: 0.0,
             growing: Top::default(),
             leak_named: false,
         }
@@ -116,45 +107,20 @@ impl Context {
             .filter(|ns| *ns > 0)
         {
             self.waiting = Top::default();
-            self.observe_cpu(
-                sample,
-                Reading {
-                    end_ns: sample.now.monotonic_ns,
-                    elapsed_ns,
-                    unix_s: unix_s(sample.now),
-                },
-            );
+            self.running = std::mem::take(&mut self.running_next);
+            self.stuck_tasks = std::mem::take(&mut self.stuck_tasks_next);
+            let reading = Reading {
+                end_ns: sample.now.monotonic_ns,
+                elapsed_ns,
+                unix_s: unix_s(sample.now),
+            };
+            (self.second, self.moment) = self.cpu.observe(sample, reading);
         }
         if sample.elapsed.mem_ns.is_some() {
             self.growing = Top::default();
             self.leak_named = false;
         }
         self.observe_memory(sample);
-    }
-
-    fn observe_cpu(&mut self, sample: &Sample, reading: Reading) {
-        let Some(sched) = sample.host.sched else {
-            self.cpu.clear();
-            self.on_cpu_s_per_s = None;
-            return;
-        };
-        let queue = sample.host.run_queue.unwrap_or_default();
-        let counts = CpuCounts {
-            on_cpu_ns: sched.on_cpu_ns,
-            queue_samples: queue.samples,
-            queue_length: queue.length,
-            queue_length_squared: queue.length_squared,
-        };
-        self.cpu.push(reading.end_ns, reading.elapsed_ns, &counts);
-        let sum = self.cpu.sum();
-        let counts = sum.counts;
-        let samples = counts.queue_samples as f64;
-        self.on_cpu_s_per_s = ratio(counts.on_cpu_ns as f64, sum.measured_ns as f64);
-        self.queue_mean = ratio(counts.queue_length as f64, samples);
-        self.queue_sigma = self.queue_mean.map(|mean| {
-            let square = counts.queue_length_squared as f64 / samples;
-            (square - mean * mean).max(0.0).sqrt()
-        });
     }
 
     fn observe_memory(&mut self, sample: &Sample) {
@@ -167,19 +133,5 @@ impl Context {
             self.available.push(sample.now.monotonic_ns, megabytes(available));
             self.available_mb_per_s = self.available.velocity().map(|slope| slope.per_s);
         }
-    }
-
-    /// True when the CPUs have no time left: nearly all of it is used, or tasks queue steadily. A queue that comes and
-    /// goes (many short jobs at a load that fits) has a spread as large as its mean and does not count.
-    #[must_use]
-    pub(super) fn is_saturated(&self) -> bool {
-        let busy = self.on_cpu_s_per_s.is_some_and(|used| used >= 0.9 * self.cpus);
-        busy || self.queue_is_long() && self.queue_sigma <= self.queue_mean.map(|mean| 0.75 * mean)
-    }
-
-    /// True when there are clearly more runnable tasks than CPUs.
-    #[must_use]
-    pub(super) fn queue_is_long(&self) -> bool {
-        self.queue_mean.is_some_and(|mean| mean >= 1.25)
     }
 }

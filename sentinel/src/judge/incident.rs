@@ -205,6 +205,7 @@ impl Register {
             let crowds = moment.cause == Cause::Starved
                 && entry.signal == Signal::Jitter
                 && entry.cause == Cause::Thrash
+                && entry.scope.kind == ScopeKind::Cgroup
                 && entry.scope != *moment.scope;
             let part = behind.is_some_and(|(scope, _)| *scope == entry.scope) && entry.signal == moment.signal;
             first || crowds || part

@@ -7,12 +7,12 @@
 mod amplification;
 mod calibration;
 mod context;
+mod cpus;
 mod evidence;
 mod fever;
 mod incident;
 mod jitter;
 mod losses;
-mod phase;
 mod report;
 mod sawtooth;
 mod scope;

@@ -15,7 +15,7 @@ use super::{
     evidence::{Evidence, Reading, unix_s},
     fever::{Fever, Limits},
     incident::Moment,
-    jitter::Jitter,
+    jitter::{self, Jitter},
     report::{self, Reporter, Statement, calming, recovered, summary},
     track::{Said, Track},
     verdict::{self, Cause, IncidentState, Level, Signal, Verdict},
@@ -143,8 +143,6 @@ pub(super) struct ScopeState {
     jitter: Option<Track<Jitter>>,
     fever: Option<Track<Fever>>,
     amplification: Option<Track<Amplification>>,
-    /// Where its attempts failed most when that was last looked at.
-    worst_destination: Option<Destination>,
 }
 
 impl ScopeState {
@@ -154,8 +152,14 @@ impl ScopeState {
         Self {
             scope: Arc::clone(scope),
             listed_ns: 0,
-            worst_destination: None,
-            jitter: on(config.jitter.enabled).map(|()| Track::new(Jitter::default(), newborn)),
+            jitter: on(config.jitter.enabled).map(|()| {
+                let track = Track::new(Jitter::default(), newborn);
+                if newborn {
+                    track
+                } else {
+                    track.silent_for(jitter::WARM_UP_NS)
+                }
+            }),
             fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host), newborn)),
             amplification: on(config.amplification.enabled && !is_host)
                 .map(|()| Track::new(Amplification::default(), newborn)),
@@ -183,6 +187,8 @@ impl ScopeState {
         let mut finding = track.judge.observe(reading, sched, input.throttled_ns, context, config);
         if self.scope.kind == ScopeKind::Cgroup {
             context.waiting.offer(&self.scope, track.judge.waiting_ms_per_s());
+            context.running_next.offer(&self.scope, track.judge.runnable_tasks());
+            context.stuck_tasks_next += track.judge.stuck_tasks();
         } else {
             finding = finding.at_most(Level::Watch);
         }
@@ -226,7 +232,6 @@ impl ScopeState {
         config: &AmplificationConfig,
     ) {
         let Some(track) = &mut self.amplification else { return };
-        self.worst_destination = input.worst_destination.or(self.worst_destination);
         let reading = desk.reading(desk.elapsed.net_ns).zip(input.net);
         let last_ns = reading.map_or(desk.now.monotonic_ns, |(reading, _)| {
             reading.end_ns - reading.elapsed_ns
@@ -243,13 +248,18 @@ impl ScopeState {
             );
         }
         let Some((reading, net)) = reading else { return };
-        let mut finding = track.judge.observe(reading, net, context, config);
+        let mut finding = track
+            .judge
+            .observe(reading, net, input.worst_destination, context, config);
         if self.scope.kind != ScopeKind::Cgroup {
             finding = finding.at_most(Level::Watch);
         }
-        if let Some(said) = track.settle(desk.now, reading, finding, track.judge.value(), desk.config) {
-            let mut evidence = track.judge.evidence();
-            evidence.worst_destination = self.worst_destination;
+        let turned = track.judge.turned();
+        let said = track
+            .settle(desk.now, reading, finding, track.judge.value(), desk.config)
+            .or_else(|| turned.then(|| track.again(&finding)).flatten());
+        if let Some(said) = said {
+            let evidence = track.judge.evidence();
             desk.say(&self.scope, Signal::Amplification, said, evidence, track, context);
         }
     }

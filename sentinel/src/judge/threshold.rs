@@ -43,6 +43,8 @@ pub(super) struct Ladder {
     level: Level,
     /// Readings still to come before anything is said.
     silent: u32,
+    /// Measured time still to come before anything is said, nanoseconds.
+    silent_ns: u64,
     /// Readings still to come before `nominal` is said.
     unproven: u32,
     /// It was at `watch` or above when data went missing: only lasting calm clears it.
@@ -67,6 +69,7 @@ impl Ladder {
             level: Level::Unknown,
             silent: if newborn { WARM_UP_NEWBORN } else { WARM_UP },
             unproven: WARM_UP,
+            silent_ns: 0,
             alarmed: false,
             last_ns: None,
             watch: Streak::default(),
@@ -74,6 +77,13 @@ impl Ladder {
             below_veto: Streak::default(),
             below_watch: Streak::default(),
         }
+    }
+
+    /// The same, and nothing is said before this much time was measured, however many readings that takes.
+    #[must_use]
+    pub(super) const fn silent_for(mut self, ns: u64) -> Self {
+        self.silent_ns = ns;
+        self
     }
 
     /// The level that is said.
@@ -91,7 +101,8 @@ impl Ladder {
         self.veto.step(wanted >= Level::Veto, elapsed_ns);
         self.below_watch.step(wanted < Level::Watch, elapsed_ns);
         self.below_veto.step(wanted < Level::Veto, elapsed_ns);
-        if self.silent == 0 {
+        self.silent_ns = self.silent_ns.saturating_sub(elapsed_ns);
+        if self.silent == 0 && self.silent_ns == 0 {
             self.level = self.next(wanted, hold);
         }
         self.level

@@ -41,6 +41,13 @@ impl<T> Track<T> {
         }
     }
 
+    /// The same for a judge that is given several readings a second: nothing is said before this much time was measured.
+    #[must_use]
+    pub(super) fn silent_for(mut self, ns: u64) -> Self {
+        self.ladder = self.ladder.silent_for(ns);
+        self
+    }
+
     /// The level that is said.
     #[must_use]
     pub(super) const fn level(&self) -> Level {
@@ -84,6 +91,18 @@ impl<T> Track<T> {
             previous,
             cause: self.cause,
             calming: finding.wanted < level && level > Level::Nominal,
+        })
+    }
+
+    /// The level as it stands, when something else about it is worth saying; `None` below `watch`.
+    #[must_use]
+    pub(super) fn again(&self, finding: &Finding) -> Option<Said> {
+        let level = self.ladder.level();
+        (level >= Level::Watch).then_some(Said {
+            level,
+            previous: level,
+            cause: self.cause,
+            calming: finding.wanted < level,
         })
     }
 

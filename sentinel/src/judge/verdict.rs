@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Autonomy, sense::sample::Scope};
+use crate::{
+    config::Autonomy,
+    sense::sample::{Destination, Scope},
+};
 
 /// The schema name in every verdict.
 pub const SCHEMA: &str = "sentinel.verdict/1";
@@ -63,6 +66,9 @@ pub struct Verdict {
     /// What would happen if requests began to fail; `None` where load or capacity was not measured.
     #[serde(default)]
     pub risk: Option<Risk>,
+    /// Where most of its connection attempts fail; `None` when none do.
+    #[serde(default)]
+    pub destination: Option<Destination>,
     /// The incident it belongs to; `None` when nothing is wrong and nothing just ended.
     #[serde(default)]
     pub incident: Option<Incident>,

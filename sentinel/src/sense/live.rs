@@ -1,7 +1,8 @@
 //! Samples of the running kernel.
 //!
 //! Owns the kernel side and what was read from it last. In: the time, and whether it is a tick or only a reading of
-//! the network sensor. Out: one [`Sample`]. Never judges.
+//! what is read in between: the scheduler and network sensors, which cost no system call. Out: one [`Sample`]. Never
+//! judges.
 
 use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -42,6 +43,7 @@ struct Last {
     run_queue: RunQueueCounters,
     losses: [u64; LOSSES],
     tick_ns: Option<u64>,
+    sched_ns: Option<u64>,
     net_ns: Option<u64>,
     destinations_ns: Option<u64>,
 }
@@ -89,6 +91,7 @@ impl Live {
             run_queue: RunQueueCounters::default(),
             losses: [0; LOSSES],
             tick_ns: None,
+            sched_ns: None,
             net_ns: None,
             destinations_ns: None,
         };
@@ -197,14 +200,14 @@ impl Live {
             self.last.net[index] = now;
             sample.net = (!first.net).then_some(delta);
         }
-        if !tick {
-            return sample;
-        }
         if self.measures.sched {
             let now = self.kernel.sched(slot);
             let delta = delta::sched(&now, &self.last.sched[index]);
             self.last.sched[index] = now;
-            sample.sched = (!first.tick).then_some(delta);
+            sample.sched = (!first.sched).then_some(delta);
+        }
+        if !tick {
+            return sample;
         }
         if self.measures.mem {
             let now = self.kernel.mem(slot);
@@ -230,15 +233,15 @@ impl Live {
         }
     }
 
-    fn read_host(&mut self, first: First) -> Host {
+    fn read_host(&mut self, tick: bool, first: First) -> Host {
         let mut host = Host::default();
         if self.measures.run_queue {
             let now = self.kernel.run_queue();
             let delta = delta::run_queue(&now, &self.last.run_queue);
             self.last.run_queue = now;
-            host.run_queue = (!first.tick).then_some(delta);
+            host.run_queue = (!first.sched).then_some(delta);
         }
-        if let Some(memory) = limits::host_memory() {
+        if tick && let Some(memory) = limits::host_memory() {
             host.memory_total_bytes = Some(memory.total_bytes);
             host.memory_available_bytes = memory.available_bytes;
         }
@@ -250,6 +253,7 @@ impl Live {
 #[derive(Clone, Copy)]
 struct First {
     tick: bool,
+    sched: bool,
     net: bool,
 }
 
@@ -266,6 +270,7 @@ impl Source for Live {
         }
         let first = First {
             tick: self.last.tick_ns.is_none(),
+            sched: self.last.sched_ns.is_none(),
             net: self.last.net_ns.is_none(),
         };
         let owned: Vec<_> = self
@@ -275,11 +280,9 @@ impl Source for Live {
             .collect();
         let mut sample = Sample {
             now,
+            host: self.read_host(tick, first),
             ..Sample::default()
         };
-        if tick {
-            sample.host = self.read_host(first);
-        }
         let mut slots = Vec::with_capacity(owned.len());
         for (slot, scope) in owned {
             slots.push(slot);
@@ -312,16 +315,12 @@ impl Source for Live {
 impl Live {
     fn elapsed(&mut self, now_ns: u64, tick: bool) -> Elapsed {
         let since = |last: &mut Option<u64>| last.replace(now_ns).map(|before| now_ns.saturating_sub(before));
-        let net_ns = if self.measures.net {
-            since(&mut self.last.net_ns)
-        } else {
-            None
-        };
-        let tick_ns = if tick { since(&mut self.last.tick_ns) } else { None };
+        let last = &mut self.last;
+        let tick_ns = tick.then(|| since(&mut last.tick_ns)).flatten();
         Elapsed {
-            sched_ns: tick_ns.filter(|_| self.measures.sched),
+            sched_ns: self.measures.sched.then(|| since(&mut last.sched_ns)).flatten(),
             mem_ns: tick_ns.filter(|_| self.measures.mem),
-            net_ns,
+            net_ns: self.measures.net.then(|| since(&mut last.net_ns)).flatten(),
         }
     }
 }

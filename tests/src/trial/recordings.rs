@@ -10,6 +10,10 @@ use serde_json::json;
 
 use crate::{
     agent::Seen,
+    corpus::{
+        recorded::{Label, Never},
+        truth::{Allowance, PhaseTruth, Truth},
+    },
     overload::{self, Overload, Setting},
     services::Services,
     shop::{self, Shop},
@@ -19,7 +23,7 @@ use crate::{
 
 use super::{
     machine::Watch,
-    recording::{Allowance, Label, Never, PhaseTruth, Recording, Truth},
+    recording::Recording,
     report::{Bound, Report},
     stage::{Keep, Says, Stage},
     work::{self, Work},
@@ -213,37 +217,30 @@ impl Recordings {
 fn close(scene: &Scene, stage: Stage, faults: &[Fault]) -> Result<u64> {
     let (recording, begin_ns) = stage.close()?.context("nothing was recorded")?;
     let at_s = |at_ns: u64| ((at_ns.saturating_sub(begin_ns)) as f64 / 1e6).round() / 1e3;
-    let truths = faults.iter().map(|fault| Truth {
-        scope: fault.scope.to_owned(),
-        signal: fault.signal,
-        onset_s: at_s(fault.onset_ns),
-        end_s: at_s(fault.end_ns),
-        level: fault.level,
-        within_s: fault.within_s,
-        causes: fault.causes.to_vec(),
-        phase: fault.metastable_ns.map(|from_ns| PhaseTruth {
-            phase: Phase::Metastable,
-            from_s: at_s(from_ns),
-            within_s: 3.0,
-        }),
+    let truths = faults.iter().map(|fault| {
+        let during = (at_s(fault.onset_ns), at_s(fault.end_ns));
+        let truth = Truth::new(fault.scope, fault.signal, fault.level, during, fault.within_s);
+        Truth {
+            phase: fault.metastable_ns.map(|from_ns| PhaseTruth {
+                phase: Phase::Metastable,
+                from_s: at_s(from_ns),
+                within_s: Some(3.0),
+            }),
+            ..truth.causes(fault.causes)
+        }
     });
     // Whoever shares the CPUs with busy tasks waits for them, and may say so.
     let crowded = faults.iter().find(|fault| fault.signal == Signal::Jitter);
     let starved = crowded.map(|fault| Allowance {
-        scope: None,
-        signal: Signal::Jitter,
-        level: Level::Watch,
         from_s: at_s(fault.onset_ns),
-        to_s: None,
+        ..Allowance::new(None, Signal::Jitter, Level::Watch)
     });
     // While it lasts, an overload is one, also when it will pass.
     let passes = scene.name == TRANSIENT;
     let passing = passes.then(|| Allowance {
-        scope: Some("gateway".to_owned()),
-        signal: Signal::Amplification,
-        level: Level::Veto,
         from_s: PAST.as_secs_f64() - 1.0,
         to_s: Some(PAST.as_secs_f64() + PASSES_S),
+        ..Allowance::new(Some("gateway"), Signal::Amplification, Level::Veto)
     });
     let never = passes.then(|| Never {
         scope: "gateway".to_owned(),
@@ -256,6 +253,7 @@ fn close(scene: &Scene, stage: Stage, faults: &[Fault]) -> Result<u64> {
         truths: truths.collect(),
         allowances: starved.into_iter().chain(passing).collect(),
         never: never.into_iter().collect(),
+        ..Label::default()
     })?;
     recording.bytes()
 }

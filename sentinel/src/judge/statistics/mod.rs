@@ -11,5 +11,5 @@ pub(in crate::judge) mod trajectory;
 pub(in crate::judge) mod trend;
 pub(in crate::judge) mod window;
 
-pub(in crate::judge) use baseline::Learn;
+pub(in crate::judge) use baseline::{Baseline, Learn};
 pub(in crate::judge) use past::{At, Past};

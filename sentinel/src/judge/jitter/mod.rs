@@ -1,0 +1,257 @@
+//! Judge of run-queue waits: does a scope get the CPU when it wants it, and if not, who is in the way?
+//!
+//! In: readings of the scheduler sensor, as often as they come. Out: what each asks for, and the evidence. The past is
+//! learned once a second, so that a scope that is read more often has no other past.
+
+mod counts;
+mod crowding;
+mod signs;
+
+use crate::{config::JitterConfig, sense::sample::Sched};
+
+use super::{
+    context::Context,
+    evidence::{Evidence, Finding, Reading, SECOND_NS, ratio},
+    statistics::{At, Baseline, Learn, Past, dispersion::Successive, trajectory::Trajectory, window::Counts},
+    verdict::Level,
+};
+use counts::{View, Waits};
+use crowding::Crowding;
+use signs::Signs;
+
+use super::statistics::window::Window;
+
+/// Window, nanoseconds.
+const WINDOW_NS: u64 = SECOND_NS;
+/// The last moment: a burst fills it, and a slice of a few milliseconds does not.
+const MOMENT_NS: u64 = 3 * SECOND_NS / 10;
+/// Time that is measured before anything is said of a scope that was there before the agent.
+pub(super) const WARM_UP_NS: u64 = 49 * SECOND_NS / 10;
+
+/// What a second is compared with.
+#[derive(Clone, Debug)]
+struct Pasts {
+    dispersion: Past,
+    voluntary: Past,
+    waiting: Baseline,
+    on_cpu: Baseline,
+    tail: Baseline,
+}
+
+/// The second that is being filled.
+#[derive(Clone, Copy, Debug, Default)]
+struct Second {
+    waits: Waits,
+    ns: u64,
+    worst: Level,
+    crowded: bool,
+}
+
+/// Time held back by `cpu.max`. It is read less often than the rest.
+#[derive(Clone, Copy, Debug, Default)]
+struct Throttling {
+    share: Option<f64>,
+    unread_ns: u64,
+}
+
+impl Throttling {
+    fn observe(&mut self, reading: Reading, throttled_ns: Option<u64>) {
+        self.unread_ns = self.unread_ns.saturating_add(reading.elapsed_ns);
+        if let Some(ns) = throttled_ns {
+            self.share = ratio(ns as f64, self.unread_ns as f64);
+            self.unread_ns = 0;
+        }
+    }
+}
+
+/// The jitter of one scope.
+#[derive(Clone, Debug)]
+pub(super) struct Jitter {
+    window: Window<Waits, 10>,
+    second: Second,
+    successive: Successive,
+    trajectory: Trajectory,
+    past: Pasts,
+    throttling: Throttling,
+    crowding: Crowding,
+    view: View,
+    moment: View,
+    dispersion_ms: f64,
+    signs: Signs,
+}
+
+impl Default for Jitter {
+    fn default() -> Self {
+        Self {
+            window: Window::new(WINDOW_NS),
+            second: Second::default(),
+            successive: Successive::default(),
+            trajectory: Trajectory::default(),
+            past: Pasts {
+                dispersion: Past::new(0.05),
+                voluntary: Past::new(10.0),
+                waiting: Baseline::new(5.0),
+                on_cpu: Baseline::new(5.0),
+                tail: Baseline::new(0.5),
+            },
+            throttling: Throttling::default(),
+            crowding: Crowding::default(),
+            view: View::default(),
+            moment: View::default(),
+            dispersion_ms: 0.0,
+            signs: Signs::default(),
+        }
+    }
+}
+
+impl Jitter {
+    /// Takes in a reading and says what it asks for.
+    pub(super) fn observe(
+        &mut self,
+        reading: Reading,
+        sched: &Sched,
+        throttled_ns: Option<u64>,
+        context: &Context,
+        config: &JitterConfig,
+    ) -> Finding {
+        let waits = Waits::from(sched);
+        self.throttling.observe(reading, throttled_ns);
+        self.window.push(reading.end_ns, reading.elapsed_ns, &waits);
+        self.second.waits.add(&waits);
+        self.second.ns = self.second.ns.saturating_add(reading.elapsed_ns);
+        let full = self.second.ns >= SECOND_NS / 20 * 19;
+        if full {
+            self.successive.push(self.second.waits.mean_ms().unwrap_or(0.0));
+        }
+        self.look();
+        self.trajectory.push(reading.end_ns, self.dispersion_ms);
+        self.signs = self.signs(reading, context, config);
+        match self.crowd(context, config) {
+            Some(crowd) => self.crowding.rise(reading.seconds(), crowd),
+            None => self.crowding.fall(
+                reading.seconds(),
+                self.moment.runnable_tasks() / context.cpus,
+                self.moment.waiting_share.unwrap_or(0.0),
+            ),
+        }
+        let finding = self.finding(context);
+        self.second.worst = self.second.worst.max(finding.wanted);
+        self.second.crowded |= self.signs.crowded;
+        if full {
+            self.learn(reading);
+        }
+        finding
+    }
+
+    /// Dispersion of waits, milliseconds.
+    #[must_use]
+    pub(super) fn value(&self) -> f64 {
+        self.dispersion_ms
+    }
+
+    /// Milliseconds of waiting per second.
+    #[must_use]
+    pub(super) fn waiting_ms_per_s(&self) -> f64 {
+        self.view.waiting_tasks * 1e3
+    }
+
+    /// Tasks that want a CPU, on average.
+    #[must_use]
+    pub(super) fn runnable_tasks(&self) -> f64 {
+        self.view.runnable_tasks()
+    }
+
+    fn look(&mut self) {
+        if let Some(view) = View::of(&self.window.sum()) {
+            self.view = view;
+        }
+        self.moment = View::of(&self.window.latest(MOMENT_NS)).unwrap_or(self.view);
+        self.dispersion_ms = self.view.plain_sigma_ms.hypot(self.successive.variance().sqrt());
+    }
+
+    /// A second is over.
+    fn learn(&mut self, reading: Reading) {
+        let second = std::mem::take(&mut self.second);
+        let how = match second.worst {
+            Level::Veto => Learn::Nothing,
+            Level::Watch if self.past.waiting.is_ready() || second.crowded => Learn::Slowly,
+            _ => Learn::Fully,
+        };
+        let at = At {
+            seconds: second.ns as f64 / 1e9,
+            ..reading.at()
+        };
+        let view = &self.view;
+        self.past.dispersion.learn(at, self.dispersion_ms, how);
+        self.past.voluntary.learn(at, view.voluntary_per_s, how);
+        self.past.waiting.learn(view.waiting_tasks * 1e3, at.seconds, how);
+        self.past.on_cpu.learn(view.running_tasks * 1e3, at.seconds, how);
+        if let Some(tail_ms) = view.tail_ms {
+            self.past.tail.learn(tail_ms, at.seconds, how);
+        }
+    }
+
+    /// Forgets what led up to a hole in the data; the past stays.
+    pub(super) fn interrupt(&mut self) {
+        self.window.clear();
+        self.trajectory.clear();
+        self.successive = Successive::default();
+        self.second = Second::default();
+        self.throttling = Throttling::default();
+        self.crowding = Crowding::default();
+    }
+
+    /// How bad it is, 0 to 1: the tasks that wait, as a share of these and of as many as the host can run. No busy task
+    /// too many is 0, and for a host that one scope keeps busy it is the share of the time wanted that is spent waiting:
+    /// `1 - CPUs / tasks`. A scope that its own limit holds back is at least as badly off as the share of time it is.
+    fn severity(&self, context: &Context) -> f64 {
+        let waiting = self.view.waiting_tasks;
+        let crowded = ratio(waiting, waiting + context.cpus).unwrap_or(0.0);
+        crowded.max(self.throttling.share.unwrap_or(0.0).clamp(0.0, 1.0))
+    }
+
+    /// What a verdict shows.
+    #[must_use]
+    pub(super) fn evidence(&self, context: &Context) -> Evidence {
+        let view = &self.view;
+        let velocity = self.trajectory.velocity();
+        let mut evidence = Evidence {
+            value: Some(self.dispersion_ms),
+            baseline: self.past.dispersion.published(),
+            sigma: self.past.dispersion.sigmas(self.dispersion_ms),
+            rarity: self.past.dispersion.decades(self.dispersion_ms),
+            velocity_per_s: velocity.map(|slope| slope.per_s),
+            acceleration_per_s2: self.trajectory.acceleration_per_s2(),
+            window_ms: view.window_ms,
+            coverage: view.coverage,
+            ..Evidence::default()
+        };
+        evidence.feature("velocity_error_ms_per_s", velocity.map(|slope| slope.error_per_s));
+        evidence.feature("severity", self.severity(context));
+        evidence.feature("crowding_evidence", self.crowding.evidence());
+        evidence.feature("plain_sigma_ms", view.plain_sigma_ms);
+        evidence.feature("successive_sigma_ms", self.successive.variance().sqrt());
+        evidence.feature("mean_wait_ms", view.mean_wait_ms);
+        evidence.feature("tail_wait_ms", view.tail_ms);
+        evidence.feature("tail_wait_baseline_ms", self.past.tail.mean());
+        evidence.feature("waits_per_s", view.waits_per_s);
+        evidence.feature("waiting_ms_per_s", view.waiting_tasks * 1e3);
+        evidence.feature("waiting_baseline_ms_per_s", self.past.waiting.mean());
+        evidence.feature("waiting_share", view.waiting_share);
+        evidence.feature("on_cpu_ms_per_s", view.running_tasks * 1e3);
+        evidence.feature("on_cpu_baseline_ms_per_s", self.past.on_cpu.mean());
+        evidence.feature("own_cpu_share", self.own_share(view, &context.second));
+        evidence.feature("runnable_tasks", view.runnable_tasks());
+        evidence.feature("voluntary_per_s", view.voluntary_per_s);
+        evidence.feature("voluntary_baseline_per_s", self.past.voluntary.mean());
+        evidence.feature("involuntary_per_s", view.involuntary_per_s);
+        evidence.feature("preemptions_per_cpu_s", view.preemptions_per_cpu_s());
+        evidence.feature("on_cpu_ms_per_sleep", view.run_ms());
+        evidence.feature("throttled_share", self.throttling.share);
+        evidence.feature("host_busy_cpus", context.second.busy);
+        evidence.feature("host_run_queue_per_cpu", context.second.queue_mean);
+        evidence.feature("host_run_queue_sigma", context.second.queue_sigma);
+        evidence.feature("signs", self.signs.count() as f64);
+        evidence
+    }
+}
