@@ -63,6 +63,14 @@ impl Services {
         self.started.values().map(|service| service.cgroup.scope()).collect()
     }
 
+    /// Lets the services have limits of this controller.
+    ///
+    /// # Errors
+    /// It is not there, or belongs to the old hierarchy.
+    pub fn enable(&self, controller: &str) -> Result<()> {
+        self.family.enable(controller)
+    }
+
     /// The path above all of them, as verdicts show it.
     #[must_use]
     pub fn family(&self) -> String {

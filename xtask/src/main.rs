@@ -56,15 +56,15 @@ enum Task {
     },
     /// Checks the order of the stages and the other rules of the house.
     Layers,
-    /// Runs the labelled corpus through the judge and prints how it did; `cargo xtask score --help` for its options.
-    Score {
-        /// Arguments for the score, such as `--kind leak --seeds 5 --verbose`.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
     /// Real faults on this machine, repeated and measured: `cargo xtask trial --help`.
     Trial {
         /// The trial and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Runs the labelled corpus through the judge and prints how it did; `cargo xtask score --help` for its options.
+    Score {
+        /// Arguments for the score, such as `--kind leak --seeds 5 --verbose`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -100,8 +100,8 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Layers => layers::check(workspace.root())?,
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
-        Task::Score { args } => return score::score(&workspace, &args),
         Task::Trial { args } => return trial::trial(&workspace, &args),
+        Task::Score { args } => return score::score(&workspace, &args),
         Task::Run { args } => run::run(&workspace, &args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -12,16 +12,16 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Needs the memory controller on cgroup v2; where that is not so, it runs in a guest.
-const NEEDS_MEMORY_CONTROLLER: &str = "leak";
+/// Words that stand for what needs the memory controller on cgroup v2; where that is not so, it runs in a guest.
+const NEEDS_MEMORY_CONTROLLER: [&str; 2] = ["leak", "leak-limit"];
 
 /// Sets up, builds and runs one trial; exit code 1 when a bound was broken.
 pub(crate) fn trial(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     setup::setup(workspace)?;
     let agent = run::build_agent(workspace)?;
     let program = build(workspace)?;
-    let wants = |name: &str| args.iter().any(|arg| arg == name);
-    if wants(NEEDS_MEMORY_CONTROLLER) && !wants("--help") && !has_memory_controller() {
+    let wants = |names: &[&str]| args.iter().any(|arg| names.contains(&arg.as_str()));
+    if wants(&NEEDS_MEMORY_CONTROLLER) && !wants(&["--help"]) && !has_memory_controller() {
         println!("the memory controller is not on cgroup v2 here: in a guest");
         return vm::trial(workspace, &agent, &program, args);
     }

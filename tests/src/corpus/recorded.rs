@@ -11,12 +11,12 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use flate2::bufread::GzDecoder;
 use sentinel::{config::Config, judge::verdict::Phase, sense::replay::Replay};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::truth::{Allowance, Truth};
 
 /// The label of a recording.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
     /// Its kind; recordings of one kind share a row of the table.
@@ -43,7 +43,7 @@ pub struct Label {
 }
 
 /// A phase that must never be named of a scope.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Never {
     /// Its name.

@@ -9,11 +9,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use flate2::{Compression, write::GzEncoder};
-use sentinel::{
-    judge::verdict::{Cause, Level, Phase, Signal},
-    sense::{record::Header, sample::Sample},
-};
-use serde::Serialize;
+use sentinel::sense::{record::Header, sample::Sample};
+
+use crate::corpus::recorded::Label;
 
 /// What stands where the machine's name and boot were.
 const HOST: &str = "host";
@@ -25,85 +23,6 @@ pub struct Recording {
     raw: PathBuf,
     packed: PathBuf,
     label: PathBuf,
-}
-
-/// What is true of a recording. Its fields are those that the corpus reads.
-#[derive(Clone, Debug, Serialize)]
-pub struct Label {
-    /// Recordings of one kind share a row of the score.
-    pub kind: String,
-    /// Something is wrong in it.
-    pub faulty: bool,
-    /// How it was made, in a sentence.
-    pub about: String,
-    /// Its faults.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub truths: Vec<Truth>,
-    /// What may be said beside.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub allowances: Vec<Allowance>,
-    /// Phases that must never be named.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub never: Vec<Never>,
-}
-
-/// A phase that must never be named of a scope.
-#[derive(Clone, Debug, Serialize)]
-pub struct Never {
-    /// Its name.
-    pub scope: String,
-    /// The phase.
-    pub phase: Phase,
-}
-
-/// A fault in it. Times in seconds from the beginning of the first reading.
-#[derive(Clone, Debug, Serialize)]
-pub struct Truth {
-    /// Name of the scope that has it.
-    pub scope: String,
-    /// The signal that has to show it.
-    pub signal: Signal,
-    /// When it begins.
-    pub onset_s: f64,
-    /// When it ends.
-    pub end_s: f64,
-    /// The least level that counts as detected.
-    pub level: Level,
-    /// Detected later than this after the onset is missed.
-    pub within_s: f64,
-    /// Causes that are right.
-    pub causes: Vec<Cause>,
-    /// The phase it has to be told to be in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub phase: Option<PhaseTruth>,
-}
-
-/// A phase that has to be named.
-#[derive(Clone, Debug, Serialize)]
-pub struct PhaseTruth {
-    /// Which.
-    pub phase: Phase,
-    /// The moment from which on it is so, seconds.
-    pub from_s: f64,
-    /// It has to be said this soon, seconds.
-    pub within_s: f64,
-}
-
-/// Something that may be said without being a fault.
-#[derive(Clone, Debug, Serialize)]
-pub struct Allowance {
-    /// Name of a scope; any when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
-    /// Which signal.
-    pub signal: Signal,
-    /// The highest level.
-    pub level: Level,
-    /// From when, seconds.
-    pub from_s: f64,
-    /// Until when; the end when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to_s: Option<f64>,
 }
 
 impl Recording {

@@ -1,7 +1,7 @@
 //! Recordings: one scene after the other, each with an agent of its own that keeps what it measures, and a label. They
 //! are the real part of the corpus. To be made on a machine that does nothing else.
 
-use std::{thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -10,7 +10,12 @@ use serde_json::json;
 
 use crate::{
     agent::Seen,
+    corpus::{
+        recorded::{Label, Never},
+        truth::{Allowance, PhaseTruth, Shape, Truth},
+    },
     overload::{self, Overload, Setting},
+    paths,
     services::Services,
     shop::{self, Shop},
     wait,
@@ -19,7 +24,7 @@ use crate::{
 
 use super::{
     machine::Watch,
-    recording::{Allowance, Label, Never, PhaseTruth, Recording, Truth},
+    recording::Recording,
     report::{Bound, Report},
     stage::{Keep, Says, Stage},
     work::{self, Work},
@@ -37,6 +42,9 @@ const CLEAN: Duration = Duration::from_secs(45);
 /// queue it leaves, and the calm it takes to be believed.
 const TRANSIENT: &str = "overload-transient";
 const PASSES_S: f64 = 10.0;
+/// Scenes of this kind need the memory controller on cgroup v2: `cargo xtask trial recordings --only leak-limit` takes a
+/// guest that has it.
+const NEEDS_LIMIT: &str = "real_leak_limit";
 /// Longer than any scene.
 const SECONDS: &str = "90";
 const LIMIT: Duration = Duration::from_secs(120);
@@ -71,9 +79,11 @@ struct Fault {
     within_s: f64,
     /// It sustains itself from this moment on.
     metastable_ns: Option<u64>,
+    /// Memory ran out at its end, on this course.
+    exhausts: Option<Shape>,
 }
 
-const SCENES: [Scene; 12] = [
+const SCENES: [Scene; 14] = [
     Scene {
         name: "storm-dead",
         kind: "real_storm_dead",
@@ -124,6 +134,20 @@ const SCENES: [Scene; 12] = [
         play: leak,
     },
     Scene {
+        name: "leak-limit-linear",
+        kind: NEEDS_LIMIT,
+        about: "a leak of 1.5 MB/s into a memory.max of its own, until the kernel ended it",
+        services: &["leaky"],
+        play: |services| limited(services, "linear", Shape::Linear),
+    },
+    Scene {
+        name: "leak-limit-accelerating",
+        kind: NEEDS_LIMIT,
+        about: "a leak that grows faster and faster into a memory.max of its own, until the kernel ended it",
+        services: &["leaky"],
+        play: |services| limited(services, "accelerating", Shape::Accelerating),
+    },
+    Scene {
         name: "three-faults",
         kind: "real_three_faults",
         about: "a dead backend, six busy tasks and a leak of 20 MB/s at once",
@@ -166,7 +190,15 @@ impl Recordings {
         let watch = Watch::start()?;
         let (mut rows, mut findings, mut runs) = (Vec::new(), Vec::new(), Vec::new());
         let wanted = |scene: &&Scene| self.only.as_deref().is_none_or(|only| scene.name.contains(only));
+        let limits = has_memory_controller()?;
         for scene in SCENES.iter().filter(wanted) {
+            if scene.kind == NEEDS_LIMIT && !limits {
+                eprintln!(
+                    "{}: left out, the memory controller is not on cgroup v2 here",
+                    scene.name
+                );
+                continue;
+            }
             let recording = Recording::new(dir, scene.name)?;
             let services = Services::start(scene.services, 120)?;
             let ours = Watch::start()?;
@@ -209,41 +241,40 @@ impl Recordings {
     }
 }
 
+fn has_memory_controller() -> Result<bool> {
+    let controllers = fs::read_to_string(paths::cgroup2()?.join("cgroup.controllers"))?;
+    Ok(controllers.split_whitespace().any(|name| name == "memory"))
+}
+
 /// Ends the agent, packs its recording, labels it; the size in bytes.
 fn close(scene: &Scene, stage: Stage, faults: &[Fault]) -> Result<u64> {
     let (recording, begin_ns) = stage.close()?.context("nothing was recorded")?;
     let at_s = |at_ns: u64| ((at_ns.saturating_sub(begin_ns)) as f64 / 1e6).round() / 1e3;
-    let truths = faults.iter().map(|fault| Truth {
-        scope: fault.scope.to_owned(),
-        signal: fault.signal,
-        onset_s: at_s(fault.onset_ns),
-        end_s: at_s(fault.end_ns),
-        level: fault.level,
-        within_s: fault.within_s,
-        causes: fault.causes.to_vec(),
-        phase: fault.metastable_ns.map(|from_ns| PhaseTruth {
-            phase: Phase::Metastable,
-            from_s: at_s(from_ns),
-            within_s: 3.0,
-        }),
+    let truths = faults.iter().map(|fault| {
+        let during = (at_s(fault.onset_ns), at_s(fault.end_ns));
+        let truth = Truth::new(fault.scope, fault.signal, fault.level, during, fault.within_s);
+        Truth {
+            phase: fault.metastable_ns.map(|from_ns| PhaseTruth {
+                phase: Phase::Metastable,
+                from_s: at_s(from_ns),
+                within_s: Some(3.0),
+            }),
+            exhausts: fault.exhausts,
+            ..truth.causes(fault.causes)
+        }
     });
     // Whoever shares the CPUs with busy tasks waits for them, and may say so.
     let crowded = faults.iter().find(|fault| fault.signal == Signal::Jitter);
     let starved = crowded.map(|fault| Allowance {
-        scope: None,
-        signal: Signal::Jitter,
-        level: Level::Watch,
         from_s: at_s(fault.onset_ns),
-        to_s: None,
+        ..Allowance::new(None, Signal::Jitter, Level::Watch)
     });
     // While it lasts, an overload is one, also when it will pass.
     let passes = scene.name == TRANSIENT;
     let passing = passes.then(|| Allowance {
-        scope: Some("gateway".to_owned()),
-        signal: Signal::Amplification,
-        level: Level::Veto,
         from_s: PAST.as_secs_f64() - 1.0,
         to_s: Some(PAST.as_secs_f64() + PASSES_S),
+        ..Allowance::new(Some("gateway"), Signal::Amplification, Level::Veto)
     });
     let never = passes.then(|| Never {
         scope: "gateway".to_owned(),
@@ -256,6 +287,11 @@ fn close(scene: &Scene, stage: Stage, faults: &[Fault]) -> Result<u64> {
         truths: truths.collect(),
         allowances: starved.into_iter().chain(passing).collect(),
         never: never.into_iter().collect(),
+        exhausted_s: faults
+            .iter()
+            .find(|fault| fault.exhausts.is_some())
+            .map(|fault| at_s(fault.end_ns)),
+        ..Label::default()
     })?;
     recording.bytes()
 }
@@ -281,6 +317,7 @@ fn fault(scope: &'static str, signal: Signal, causes: &'static [Cause], onset_ns
         level: Level::Veto,
         within_s,
         metastable_ns: None,
+        exhausts: None,
     }
 }
 
@@ -363,6 +400,37 @@ fn leak(services: &Services) -> Result<Vec<Fault>> {
         leak.onset_ns(),
         20.0,
     )])
+}
+
+/// Its limit, what it comes to, and when.
+const LIMIT_MB: u32 = 100;
+const LIFE_S: &str = "64";
+
+/// Needs the memory controller on cgroup v2.
+fn limited(services: &Services, course: &str, shape: Shape) -> Result<Vec<Fault>> {
+    services.enable("memory")?;
+    let cgroup = services.cgroup("leaky");
+    cgroup.set("memory.max", &(LIMIT_MB * 1_000_000).to_string())?;
+    thread::sleep(PAST);
+    let mb = (LIMIT_MB - 4).to_string();
+    let growth = [
+        "growth",
+        "--course",
+        course,
+        "--mb",
+        &mb,
+        "--life-seconds",
+        LIFE_S,
+        "--seconds",
+        SECONDS,
+    ];
+    let mut leak = Workload::start(cgroup, &growth)?;
+    wait::until(LIMIT, || leak.ended().map(|ended| ended.then_some(())).transpose()).transpose()?;
+    let mut fault = fault("leaky", Signal::Fever, &[Cause::Leak], leak.onset_ns(), 40.0);
+    ensure!(cgroup.oom_kills()? > 0, "it was not ended for lack of memory");
+    fault.exhausts = Some(shape);
+    thread::sleep(AFTER);
+    Ok(vec![fault])
 }
 
 fn three(services: &Services) -> Result<Vec<Fault>> {
