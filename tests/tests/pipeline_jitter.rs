@@ -267,7 +267,8 @@ fn a_first_sample_of_zero_raises_nothing() {
 #[test]
 fn a_job_that_fills_the_cpus_for_a_while_is_not_a_fault() {
     for seconds in [10.0, 30.0, 60.0] {
-        each_seed(&["cron", "bystander"], |rig| {
+        for seed in 1..6 {
+            let rig = &mut Rig::new(seed, &Config::default(), &["cron", "bystander"]);
             let mut noise = Noise::new(rig.seed + 7);
             rig.run(60.0);
             for _ in 0..3 {
@@ -285,7 +286,7 @@ fn a_job_that_fills_the_cpus_for_a_while_is_not_a_fault() {
             }
             assert_no_veto(rig);
             assert_calm(rig, "bystander");
-        });
+        }
     }
 }
 
@@ -308,14 +309,14 @@ fn a_build_with_as_many_jobs_as_cpus_is_ordinary_work() {
 
 #[test]
 fn a_daily_rhythm_raises_no_veto() {
-    for seed in [1, 2, 3] {
+    for seed in [1, 2] {
         let config = Config {
             interval: Duration::from_secs(10),
             network_interval: Duration::from_secs(10),
             ..Config::default()
         };
         let mut rig = Rig::new(seed, &config, &["shop", "bystander"]);
-        rig.run_with(3.0 * 86_400.0, |rig, since| {
+        rig.run_with(2.0 * 86_400.0, |rig, since| {
             let of_day = since / 86_400.0 * std::f64::consts::TAU;
             let load = rig.load("shop");
             load.light_cpus = 0.9 - 0.7 * of_day.cos();

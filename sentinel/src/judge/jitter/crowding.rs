@@ -24,12 +24,15 @@ const FORGOTTEN_S: f64 = 3.0;
 /// What it loses per second in which there is no crowd, though nothing be asked of the CPUs.
 const CALM_PER_S: f64 = 0.04;
 /// Tasks that give up the CPU by themselves are done with something: their crowd is a queue that moves, as that of a
-/// build with many jobs does. It may wait four times as long as it runs, and beyond that counts a tenth. So it is where
-/// tasks run up to the first time between two sleeps, milliseconds; from the second one on they are stuck.
+/// build with many jobs does. It may wait three times as long as it runs, beyond that counts a tenth and only while the
+/// CPUs are full, and is never more than worth a look. So it is where tasks run up to the first time between two sleeps,
+/// milliseconds; from the second one on they are stuck.
 pub(super) const MOVING_MS: f64 = 4.0;
 const STUCK_MS: f64 = 16.0;
-const TOLERABLE_SHARE_MOVING: f64 = 0.8;
+const TOLERABLE_SHARE_MOVING: f64 = 0.75;
 const WEIGHT_MOVING: f64 = 0.1;
+const MOST_MOVING: f64 = 0.9 * VETO;
+const FULL: f64 = 0.97;
 
 /// The crowd of one reading.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +71,17 @@ impl Crowding {
         let between = |moving: f64, still: f64| moving + (still - moving) * stuck;
         let tolerable = between(TOLERABLE_SHARE_MOVING, TOLERABLE_SHARE);
         let weight = between(WEIGHT_MOVING, 1.0);
-        let beyond = (crowd.waiting_share - tolerable).clamp(0.0, MOST);
+        let idle = stuck <= 0.0 && crowd.busy_share < FULL;
+        let beyond = if idle {
+            0.0
+        } else {
+            (crowd.waiting_share - tolerable).clamp(0.0, MOST)
+        };
         if beyond > 0.0 {
             self.calm_s = 0.0;
         }
-        self.add(beyond * weight * crowd.busy_share.clamp(0.0, 1.0) * seconds);
+        let most = if stuck > 0.0 { LIMIT } else { self.sum.max(MOST_MOVING) };
+        self.add(beyond * weight * crowd.busy_share.clamp(0.0, 1.0) * seconds, most);
     }
 
     /// A reading of that many seconds in which there was none: its tasks wanted this part of the CPUs and waited for that
@@ -83,12 +92,12 @@ impl Crowding {
         if self.calm_s >= FORGOTTEN_S {
             self.sum = 0.0;
         }
-        self.add(-(CALM_PER_S + better) * seconds);
+        self.add(-(CALM_PER_S + better) * seconds, LIMIT);
     }
 
-    fn add(&mut self, change: f64) {
+    fn add(&mut self, change: f64, most: f64) {
         let sum = self.sum + change;
-        self.sum = if sum.is_finite() { sum.clamp(0.0, LIMIT) } else { 0.0 };
+        self.sum = if sum.is_finite() { sum.min(most).max(0.0) } else { 0.0 };
         self.calm_s = if self.calm_s.is_finite() { self.calm_s } else { 0.0 };
     }
 
@@ -157,6 +166,22 @@ mod tests {
         assert!(proven_after(0.1, half_of_the_time).unwrap() <= 2.0);
         let once = |at: f64| (at < 0.6).then(|| tasks(8.0)).flatten();
         assert_eq!(proven_after(0.1, once), None);
+    }
+
+    #[test]
+    fn a_long_queue_that_moves_is_worth_a_look_and_no_more() {
+        let moving = |tasks: f64| Crowd {
+            waiting_share: 1.0 - 2.0 / tasks,
+            busy_share: 1.0,
+            run_ms: 2.0,
+        };
+        let after_a_minute = |tasks| {
+            let mut crowding = Crowding::default();
+            (0..600).for_each(|_| crowding.rise(0.1, moving(tasks)));
+            crowding.lasting(true)
+        };
+        assert_eq!(after_a_minute(4.0), Lasting::Short);
+        assert_eq!(after_a_minute(20.0), Lasting::Noticed);
     }
 
     #[test]

@@ -68,6 +68,8 @@ const CONVOY_PER_S: f64 = 1000.0;
 const CONVOY_FACTOR: f64 = 5.0;
 const CONVOY_ON_CPU_MS_PER_S: f64 = 20.0;
 const CONVOY_PROGRESS: f64 = 1.1;
+/// Once it is one, this much less of either will do: a convoy does not end because it got a little further.
+const CONVOY_SLACK: f64 = 2.0;
 /// Runnable tasks per CPU from which on somebody must be without.
 const STARVING_QUEUE: f64 = 2.0;
 /// Share of the time wanted that a victim waits.
@@ -168,10 +170,11 @@ impl Jitter {
         let (Some(switches), Some(on_cpu)) = (past.voluntary.mean(), past.on_cpu.mean()) else {
             return false;
         };
-        view.voluntary_per_s > CONVOY_PER_S
-            && view.voluntary_per_s > CONVOY_FACTOR * switches
+        let slack = if self.signs.convoy { CONVOY_SLACK } else { 1.0 };
+        view.voluntary_per_s > CONVOY_PER_S / slack
+            && view.voluntary_per_s > CONVOY_FACTOR / slack * switches
             && on_cpu >= CONVOY_ON_CPU_MS_PER_S
-            && view.running_tasks * 1e3 < CONVOY_PROGRESS * on_cpu
+            && view.running_tasks * 1e3 < CONVOY_PROGRESS * slack * on_cpu
             && past.voluntary.exceeded(
                 reading.at(),
                 view.voluntary_per_s,
@@ -221,7 +224,8 @@ impl Jitter {
         let crowd = unexplained && own && agreed && is_noticed(view, TOLERABLE_SHARE, context, config);
         crowd.then(|| Crowd {
             waiting_share: view.waiting_share.unwrap_or(0.0),
-            busy_share: cpus.busy_share(),
+            // On a part of the CPUs it may have been there all the time; that is not known, so half of it counts.
+            busy_share: cpus.busy_share().max(view.running_tasks.min(1.0) / 2.0),
             // What runs between the bursts gives up the CPU by itself, and says nothing about them.
             run_ms: f64::INFINITY,
         })
