@@ -308,8 +308,8 @@ fn forecasts_are_scored_and_the_score_is_published() {
     for sample in &rig.samples {
         judge.observe(sample, &mut verdicts);
     }
-    let scores = verdicts.iter().filter_map(|verdict| verdict.forecast?.score);
-    let score = scores.last().expect("a leak that was seen for four minutes");
+    let mut scores = verdicts.iter().filter_map(|verdict| verdict.forecast?.score);
+    let score = scores.next_back().expect("a leak that was seen for four minutes");
     assert!(score.scored >= 3 && score.made >= score.scored, "{score:?}");
     assert!(
         score.inside_share >= 0.7 && score.median_error_share <= 0.25,
