@@ -44,8 +44,8 @@ pub const SHARE_LEAST: u32 = SHARE_ALL / 4;
 const STEP_DOWN_PERMILLE: u32 = 50;
 /// A step up adds this share of everything: 1 %.
 const STEP_UP: u32 = 10;
-/// Admission not used is kept for this long.
-const ADMISSION_BURST_NS: u64 = 100_000_000;
+/// Admission not used is kept for this long: clients come in bursts, and what was idle for a second is not overloaded.
+const ADMISSION_BURST_NS: u64 = 1_000_000_000;
 
 /// Slots of the ring of slices: a power of two that holds [`LIFE_SLICES`] and one that begins.
 const RING: usize = 16;
@@ -205,10 +205,14 @@ impl Tokens {
             return;
         }
         let per_s = if reserve_per_s > MOST_PER_S { MOST_PER_S } else { reserve_per_s } as u64;
-        let slice = now_ns / SLICE_NS;
-        if slice - self.at_ns / SLICE_NS > LIFE_SLICES {
-            // Everything is too old; so is the reserve from before the last ten seconds.
-            *self = Self::starting((slice - LIFE_SLICES) * SLICE_NS);
+        let (slice, before) = (now_ns / SLICE_NS, self.at_ns / SLICE_NS);
+        if slice - before > LIFE_SLICES {
+            // Everything is too old; so is the reserve from before the last ten seconds. One by one: to clear the ring
+            // at once would be a call, which older verifiers do not take under a lock.
+            for age in 0..LIFE_SLICES {
+                self.settle(before.wrapping_sub(age));
+            }
+            self.at_ns = (slice - LIFE_SLICES) * SLICE_NS;
         }
         for _ in 0..LIFE_SLICES {
             let current = self.at_ns / SLICE_NS;
@@ -286,10 +290,8 @@ impl Admission {
         }
         let per_s = if per_s > MOST_PER_S { MOST_PER_S } else { per_s } as u64;
         let elapsed = now_ns - self.at_ns;
-        // Longer than a second fills any burst.
-        let elapsed = if elapsed > SLICE_NS { SLICE_NS } else { elapsed };
-        let burst = per_s * ADMISSION_BURST_NS;
-        let most = if burst < TOKEN { TOKEN } else { burst };
+        let elapsed = if elapsed > ADMISSION_BURST_NS { ADMISSION_BURST_NS } else { elapsed };
+        let most = per_s * ADMISSION_BURST_NS;
         let balance = self.balance + elapsed * per_s;
         self.balance = if balance > most { most } else { balance };
         self.at_ns = now_ns;
@@ -331,13 +333,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget that begins now, with the reserve of one second.
+    /// A budget that begins now: attempts with the reserve of one second, admission with nothing.
     #[must_use]
     pub fn starting(now_ns: u64, reserve_per_s: u32) -> Self {
         let mut budget = Self::default();
         budget.tokens = Tokens::starting(now_ns.saturating_sub(SLICE_NS));
         budget.tokens.advance(now_ns, reserve_per_s);
-        budget.admission.at_ns = now_ns.saturating_sub(SLICE_NS);
+        budget.admission.at_ns = now_ns;
         budget
     }
 

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod books;
 pub mod bpf;
 pub mod cgroup;
+pub mod foreign;
 pub mod haproxy;
 pub mod invoke;
 pub mod journald;

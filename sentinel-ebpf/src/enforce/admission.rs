@@ -6,7 +6,7 @@
 
 use sentinel_common::budget::{LIMIT_ACCEPTS, Outcome, Policy};
 
-use super::{now_ns, with_budget};
+use super::{Locked, now_ns};
 
 /// Decides on one new connection.
 #[inline(always)]
@@ -18,6 +18,9 @@ pub(super) fn admits(policy: &Policy) -> bool {
     if !policy.limits(LIMIT_ACCEPTS, now_ns) {
         return true;
     }
-    let decided = with_budget(policy, |budget| budget.accept(now_ns, policy.finish_per_s, policy.share));
-    !matches!(decided, Some(Outcome::Refused))
+    let (finish_per_s, share) = (policy.finish_per_s, policy.share);
+    let Some(locked) = Locked::of(policy) else { return true };
+    let outcome = locked.0.accept(now_ns, finish_per_s, share);
+    drop(locked);
+    outcome != Outcome::Refused
 }

@@ -17,7 +17,7 @@ use sentinel_common::{
     net::{ROLE_ACCEPTED, ROLE_OPENED, ROLE_UNKNOWN},
 };
 
-use super::{admission, now_ns, policy, with_budget};
+use super::{Locked, admission, now_ns, policy};
 use crate::{
     maps::INBOUND_SOCKETS,
     sense::packet::{self, TCP},
@@ -104,7 +104,9 @@ fn request(skb: *mut __sk_buff, policy: &Policy) {
         }
         let sent = (*tcp).snd_nxt;
         let Some(socket) = socket(full) else {
-            with_budget(policy, |budget| budget.inbound_unseen = budget.inbound_unseen.wrapping_add(1));
+            if let Some(locked) = Locked::of(policy) {
+                locked.0.inbound_unseen = locked.0.inbound_unseen.wrapping_add(1);
+            }
             return;
         };
         if socket.role == u32::from(ROLE_UNKNOWN) {
@@ -123,7 +125,10 @@ fn request(skb: *mut __sk_buff, policy: &Policy) {
 fn worked(policy: &Policy) {
     let now_ns = now_ns();
     if policy.limits(LIMIT_CONNECTS, now_ns) {
-        with_budget(policy, |budget| budget.work(now_ns, policy.reserve_per_s, policy.deposit));
+        let (reserve_per_s, deposit) = (policy.reserve_per_s, policy.deposit);
+        if let Some(locked) = Locked::of(policy) {
+            locked.0.work(now_ns, reserve_per_s, deposit);
+        }
     }
 }
 

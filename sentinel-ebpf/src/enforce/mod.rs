@@ -30,18 +30,30 @@ fn now_ns() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Does something with the budget of a policy while no other CPU does. `None` when there is no such budget.
+/// The budget of a policy, while no other CPU touches it: locked until this is dropped.
 ///
-/// The verifier allows no call while the lock is held: everything in `change` must be inlined.
-#[inline(always)]
-fn with_budget<T>(policy: &Policy, change: impl FnOnce(&mut Budget) -> T) -> Option<T> {
-    let budget = BUDGETS.get_ptr_mut(policy.budget)?;
-    // SAFETY: the pointer comes from the map and is valid for the run of the program; the lock keeps others out. The
-    // lock itself is never touched through the reference.
-    unsafe {
-        bpf_spin_lock((&raw mut (*budget).lock).cast());
-        let result = change(&mut *budget);
-        bpf_spin_unlock((&raw mut (*budget).lock).cast());
-        Some(result)
+/// Older verifiers allow no call while the lock is held, not even of a function of our own: what is done with it must be
+/// inlined, and be nothing that becomes a call, as clearing an array does.
+struct Locked(&'static mut Budget);
+
+impl Locked {
+    /// `None` when there is no such budget.
+    #[inline(always)]
+    fn of(policy: &Policy) -> Option<Self> {
+        let budget = BUDGETS.get_ptr_mut(policy.budget)?;
+        // SAFETY: the pointer comes from the map and is valid for the run of the program; the lock keeps others out, and
+        // only the two helpers touch the lock itself.
+        unsafe {
+            bpf_spin_lock((&raw mut (*budget).lock).cast());
+            Some(Self(&mut *budget))
+        }
+    }
+}
+
+impl Drop for Locked {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: it was locked when this was made.
+        unsafe { bpf_spin_unlock((&raw mut self.0.lock).cast()) };
     }
 }

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use sentinel_common::budget::{LIMIT_CONNECTS, Outcome};
 
-use super::{now_ns, policy, with_budget};
+use super::{Locked, now_ns, policy};
 use crate::offsets::CHOOSES_ERROR;
 
 const ALLOW: i32 = 1;
@@ -50,10 +50,11 @@ fn connect(ctx: &SockAddrContext) -> i32 {
         // The kernel keeps the denial and its error; allowing here changes neither, and takes no token.
         return ALLOW;
     }
-    match with_budget(&policy, |budget| budget.connect(now_ns, policy.reserve_per_s)) {
-        Some(Outcome::Refused) => refuse(),
-        _ => ALLOW,
-    }
+    let reserve_per_s = policy.reserve_per_s;
+    let Some(locked) = Locked::of(&policy) else { return ALLOW };
+    let outcome = locked.0.connect(now_ns, reserve_per_s);
+    drop(locked);
+    if outcome == Outcome::Refused { refuse() } else { ALLOW }
 }
 
 /// Whether a program that ran before this one has denied. Where the kernel does not tell, it keeps a denial all the

@@ -1,0 +1,100 @@
+//! What passes is what the budget allows: to the token, on one CPU and on two.
+
+use super::*;
+
+#[test]
+fn above_the_budget_connect_ends_with_the_error_of_a_closed_port_where_a_program_may_choose() -> Result<()> {
+    let shop = Shop::open()?;
+    let listener = Workload::start(&shop.backend, &["tcp-server", "--listen", "[::1]:0", "--seconds", "60"])?;
+    let six = listener.listen()?.to_string();
+    let scope = scope(&shop.gateway)?;
+    let mut enforcer = Enforcer::open()?;
+    println!("MATRIX a refused connect ends with={:?}", enforcer.refusal());
+    for at in [&shop.at, &six] {
+        enforcer.put(&scope, &reserve(0), TTL)?;
+        let report = attempt(&shop.gateway, at, &["--per-s", "200", "--seconds", "1"])?;
+        let counts = enforcer.lift(scope.id)?;
+        let (passed, refused) = (ended(&report, "ok"), ended(&report, errno(&enforcer)));
+        assert_eq!(passed + refused, all(&report)?, "{at}: no other error: {report}");
+        assert_eq!((counts.connects.within, counts.connects.by_floor), (0, passed), "{at}");
+        assert_eq!(counts.connects.refused, refused, "{at}");
+        assert_eq!(passed, (passed + refused) / 4, "{at}: without a token, one of four passes");
+    }
+    Ok(())
+}
+
+/// A client that is not on a CPU notes a refusal so much later.
+const SEEN_LATE: Duration = Duration::from_millis(100);
+
+/// Attempts from begin to end under a reserve; the tokens that passed lie between what surely came and what can have
+/// come.
+fn exactly(tasks: &str, per_s: &[&str]) -> Result<()> {
+    const RESERVE: u32 = 200;
+    let shop = Shop::open()?;
+    let scope = scope(&shop.gateway)?;
+    let mut enforcer = Enforcer::open()?;
+    let earliest_ns = sentinel_tests::wait::now_ns();
+    enforcer.put(&scope, &reserve(RESERVE), TTL)?;
+    let latest_ns = sentinel_tests::wait::now_ns();
+    let args = [&["--tasks", tasks, "--seconds", "3"], per_s].concat();
+    let report = attempt(&shop.gateway, &shop.at, &args)?;
+    let counts = enforcer.lift(scope.id)?.connects;
+    let time = |name: &str| report[name].as_u64().context("a time");
+    // The reserve of a second is there at the start. When the last was refused, less than a token was left.
+    let came = |ns: u64| (ns + 1_000_000_000) as f64 * f64::from(RESERVE) / 1e9;
+    let least = came(time("last_failed_ns")? - latest_ns) - 1.0 - f64::from(RESERVE) * SEEN_LATE.as_secs_f64();
+    let most = came(time("last_ns")? - earliest_ns);
+    println!("{report} {counts:?}: {least:.2} to {most:.2} tokens came");
+    // Every attempt is counted once, and what the clients saw is what was decided.
+    assert_eq!(counts.within + counts.by_floor, ended(&report, "ok"));
+    assert_eq!(counts.refused, ended(&report, errno(&enforcer)));
+    assert_eq!(counts.within + counts.by_floor + counts.refused, all(&report)?);
+    let within = counts.within as f64;
+    assert!((least..=most).contains(&within), "{within} is not within {least:.2} to {most:.2}");
+    println!("MATRIX tokens spent of those that came, {tasks} at once={:.2} %", within / most * 100.0);
+    Ok(())
+}
+
+#[test]
+fn what_one_client_gets_is_what_came_in() -> Result<()> {
+    exactly("1", &["--per-s", "500"])
+}
+
+#[test]
+fn what_clients_on_two_cpus_get_is_what_came_in_and_no_decision_is_lost() -> Result<()> {
+    exactly("4", &[])
+}
+
+#[test]
+fn inbound_work_brings_tokens_for_each_connection_and_each_later_request() -> Result<()> {
+    let shop = Shop::open()?;
+    let (_door, at) = server(&shop.gateway)?;
+    let scope = scope(&shop.gateway)?;
+    let mut enforcer = Enforcer::open()?;
+    enforcer.put(&scope, &reserve(0), TTL)?;
+    // Twenty connections with five requests each, from outside.
+    let args = ["--most", "20", "--requests", "5", "--seconds", "20"];
+    assert_free("the client", &attempt(&shop.backend, &at, &args)?)?;
+    let counts = enforcer.counts(scope.id)?;
+    assert_eq!((counts.inbound, counts.inbound_unseen), (100, 0), "{counts:?}");
+    let report = attempt(&shop.gateway, &shop.at, &["--most", "300", "--per-s", "1000", "--seconds", "20"])?;
+    let counts = enforcer.lift(scope.id)?;
+    println!("{report} {counts:?}");
+    // Each unit brings one attempt and a fifth.
+    assert_eq!(counts.connects.within, 120, "{counts:?}");
+    assert_eq!(counts.connects.by_floor, (300 - 120) / 4);
+    Ok(())
+}
+
+#[test]
+fn sockets_that_are_no_streams_are_not_limited() -> Result<()> {
+    let shop = Shop::open()?;
+    let scope = scope(&shop.gateway)?;
+    let mut enforcer = Enforcer::open()?;
+    enforcer.put(&scope, &reserve(0), TTL)?;
+    let report = attempt(&shop.gateway, &shop.at, &["--udp", "--most", "100", "--seconds", "10"])?;
+    assert_free("UDP", &report)?;
+    let connects = enforcer.counts(scope.id)?.connects;
+    assert_eq!(connects.within + connects.by_floor + connects.refused, 0, "no token for UDP");
+    Ok(())
+}
