@@ -204,7 +204,11 @@ impl Tokens {
         if now_ns <= self.at_ns {
             return;
         }
-        let per_s = if reserve_per_s > MOST_PER_S { MOST_PER_S } else { reserve_per_s } as u64;
+        let per_s = if reserve_per_s > MOST_PER_S {
+            MOST_PER_S
+        } else {
+            reserve_per_s
+        } as u64;
         let (slice, before) = (now_ns / SLICE_NS, self.at_ns / SLICE_NS);
         if slice - before > LIFE_SLICES {
             // Everything is too old; so is the reserve from before the last ten seconds. One by one: to clear the ring
@@ -290,7 +294,11 @@ impl Admission {
         }
         let per_s = if per_s > MOST_PER_S { MOST_PER_S } else { per_s } as u64;
         let elapsed = now_ns - self.at_ns;
-        let elapsed = if elapsed > ADMISSION_BURST_NS { ADMISSION_BURST_NS } else { elapsed };
+        let elapsed = if elapsed > ADMISSION_BURST_NS {
+            ADMISSION_BURST_NS
+        } else {
+            elapsed
+        };
         let most = per_s * ADMISSION_BURST_NS;
         let balance = self.balance + elapsed * per_s;
         self.balance = if balance > most { most } else { balance };
@@ -336,8 +344,10 @@ impl Budget {
     /// A budget that begins now: attempts with the reserve of one second, admission with nothing.
     #[must_use]
     pub fn starting(now_ns: u64, reserve_per_s: u32) -> Self {
-        let mut budget = Self::default();
-        budget.tokens = Tokens::starting(now_ns.saturating_sub(SLICE_NS));
+        let mut budget = Self {
+            tokens: Tokens::starting(now_ns.saturating_sub(SLICE_NS)),
+            ..Self::default()
+        };
         budget.tokens.advance(now_ns, reserve_per_s);
         budget.admission.at_ns = now_ns;
         budget
@@ -347,7 +357,8 @@ impl Budget {
     #[inline(always)]
     pub fn work(&mut self, now_ns: u64, reserve_per_s: u32, deposit: u64) {
         self.tokens.advance(now_ns, reserve_per_s);
-        self.tokens.pay(if deposit > MOST_DEPOSIT { MOST_DEPOSIT } else { deposit });
+        self.tokens
+            .pay(if deposit > MOST_DEPOSIT { MOST_DEPOSIT } else { deposit });
         self.inbound = self.inbound.wrapping_add(1);
     }
 

@@ -261,7 +261,11 @@ fn admission_keeps_a_rate_and_a_burst_of_a_second() {
     for n in 0..1200_u64 {
         budget.accept(SECOND + n * SECOND / 120, 50, SHARE_ALL);
     }
-    let Decisions { within, by_floor, refused } = budget.accepts;
+    let Decisions {
+        within,
+        by_floor,
+        refused,
+    } = budget.accepts;
     assert!((498..=500).contains(&within), "{:?}", budget.accepts);
     assert_eq!((by_floor, refused), (0, 1200 - within));
     // After a silence, what a second may bring comes at once.
@@ -311,7 +315,10 @@ fn a_policy_limits_until_its_time_and_only_what_it_names() {
         ..policy
     };
     assert!(!unknown.limits(LIMIT_CONNECTS, 0));
-    assert!(!Policy::default().limits(LIMIT_CONNECTS | LIMIT_ACCEPTS, 0), "no policy");
+    assert!(
+        !Policy::default().limits(LIMIT_CONNECTS | LIMIT_ACCEPTS, 0),
+        "no policy"
+    );
 }
 
 #[test]

@@ -4,14 +4,17 @@
 //! by that CPU only, so no count needs a lock and reading needs no system call. Sizes given as 1 are set before load
 //! from the number of CPUs and of cgroups.
 
+#[expect(
+    deprecated,
+    reason = "what replaces it came with 6.2; this one works from 5.9 on, also on the newest kernels"
+)]
+use aya_ebpf::maps::CgroupStorage;
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     btf_maps::{Array as LockedArray, SkStorage},
     macros::{btf_map, map},
     maps::{Array, HashMap, LruHashMap, Queue, RingBuf},
 };
-#[expect(deprecated, reason = "what replaces it came with 6.2; this one works from 5.9 on, also on the newest kernels")]
-use aya_ebpf::maps::CgroupStorage;
 use sentinel_common::{
     budget::{Budget, InboundSocket, Policy, SCOPES},
     event::EVENTS_BYTES,

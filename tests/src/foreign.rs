@@ -26,11 +26,11 @@ pub enum Answer {
     Deny,
 }
 
-/// A foreign program attached to a cgroup; it goes with its guard.
+/// A program attached to a cgroup by hand; it goes with its guard.
 #[derive(Debug)]
 pub struct Foreign {
     cgroup: PathBuf,
-    name: String,
+    id: u64,
 }
 
 impl Foreign {
@@ -46,31 +46,50 @@ impl Foreign {
         let file = dir.path().join("foreign.o");
         std::fs::write(&file, elf(&name, answer)?)?;
         let pin = Pin(paths::bpffs().join(format!("sentinel-{name}")));
-        let foreign = Self {
-            cgroup: cgroup.dir().to_owned(),
-            name,
-        };
         bpftool(&["prog", "load", path(&file)?, path(&pin.0)?, "type", "cgroup/connect4"])?;
-        bpftool(&["cgroup", "attach", path(&foreign.cgroup)?, "connect4", "pinned", path(&pin.0)?, "multi"])?;
-        // From here on the cgroup keeps the program.
-        Ok(foreign)
+        // Once attached, the cgroup keeps the program.
+        Self::attach_loaded(cgroup, id(&name)?)
     }
 
-    /// Its name in the kernel.
+    /// Attaches a program that is loaded already.
+    ///
+    /// # Errors
+    /// As for [`Self::attach`].
+    pub fn attach_loaded(cgroup: &Cgroup, id: u64) -> Result<Self> {
+        let cgroup = cgroup.dir().to_owned();
+        bpftool(&[
+            "cgroup",
+            "attach",
+            path(&cgroup)?,
+            "connect4",
+            "id",
+            &id.to_string(),
+            "multi",
+        ])?;
+        Ok(Self { cgroup, id })
+    }
+
+    /// Its id in the kernel.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    pub const fn id(&self) -> u64 {
+        self.id
     }
 }
 
 impl Drop for Foreign {
     fn drop(&mut self) {
-        let detach = || -> Result<()> {
-            let id = id(&self.name)?.to_string();
-            bpftool(&["cgroup", "detach", path(&self.cgroup)?, "connect4", "id", &id]).map(drop)
+        let detach = || {
+            bpftool(&[
+                "cgroup",
+                "detach",
+                path(&self.cgroup)?,
+                "connect4",
+                "id",
+                &self.id.to_string(),
+            ])
         };
         if let Err(error) = detach() {
-            eprintln!("{}: {error:#}", self.name);
+            eprintln!("program {}: {error:#}", self.id);
         }
     }
 }

@@ -2,9 +2,7 @@
 //! same units as those of the network sensor, counted here for the scope under the policy alone.
 
 use aya_ebpf::{
-    bindings::{
-        __sk_buff, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, bpf_sock,
-    },
+    bindings::{__sk_buff, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, bpf_sock},
     helpers::{
         bpf_sk_fullsock,
         generated::{bpf_sk_storage_get, bpf_tcp_sock},

@@ -51,7 +51,9 @@ fn connect(ctx: &SockAddrContext) -> i32 {
         return ALLOW;
     }
     let reserve_per_s = policy.reserve_per_s;
-    let Some(locked) = Locked::of(&policy) else { return ALLOW };
+    let Some(locked) = Locked::of(&policy) else {
+        return ALLOW;
+    };
     let outcome = locked.0.connect(now_ns, reserve_per_s);
     drop(locked);
     if outcome == Outcome::Refused { refuse() } else { ALLOW }

@@ -55,7 +55,9 @@ impl Attempts {
         ready();
         let first_ns = wait::now_ns();
         let tasks: Vec<Ends> = thread::scope(|scope| {
-            let running: Vec<_> = (0..self.tasks).map(|_| scope.spawn(move || this.attempt(end))).collect();
+            let running: Vec<_> = (0..self.tasks)
+                .map(|_| scope.spawn(move || this.attempt(end)))
+                .collect();
             running.into_iter().filter_map(|task| task.join().ok()).collect()
         });
         let last_ns = wait::now_ns();
@@ -80,7 +82,9 @@ impl Attempts {
         for number in 1_u64.. {
             let ended = match self.one() {
                 Ok(()) => "ok".to_owned(),
-                Err(error) => error.raw_os_error().map_or_else(|| error.kind().to_string(), |code| code.to_string()),
+                Err(error) => error
+                    .raw_os_error()
+                    .map_or_else(|| error.kind().to_string(), |code| code.to_string()),
             };
             let entry = ends.entry(ended).or_default();
             *entry = (entry.0 + 1, wait::now_ns());

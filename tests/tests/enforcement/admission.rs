@@ -28,22 +28,36 @@ fn half_is_shed_as_silence_and_what_is_established_goes_on() -> Result<()> {
     let mut kept = TcpStream::connect(&shop.at)?;
     let mut enforcer = Enforcer::open()?;
     enforcer.put(&victim, &accepts(None, 500), TTL)?;
-    let report = attempt(&shop.gateway, &shop.at, &[&["--most", "20", "--seconds", "20"], &ONE_SYN[..]].concat())?;
+    let report = attempt(
+        &shop.gateway,
+        &shop.at,
+        &[&["--most", "20", "--seconds", "20"], &ONE_SYN[..]].concat(),
+    )?;
     let counts = enforcer.counts(victim.id)?.accepts;
     println!("{report} {counts:?}");
     assert_eq!(ended(&report, "ok"), 10, "{report}");
-    assert_eq!(ended(&report, "timed out") + ended(&report, "110"), 10, "no answer: {report}");
+    assert_eq!(
+        ended(&report, "timed out") + ended(&report, "110"),
+        10,
+        "no answer: {report}"
+    );
     assert_eq!((counts.within, counts.by_floor, counts.refused), (10, 0, 10));
     let mut byte = [7];
     kept.write_all(&byte)?;
     kept.read_exact(&mut byte)?;
     // Two tasks of the victim's own side may still connect out.
     let (_door, at) = server(&shop.gateway)?;
-    assert_free("the victim's own attempts", &attempt(&shop.backend, &at, &["--most", "20", "--seconds", "9"])?)?;
+    assert_free(
+        "the victim's own attempts",
+        &attempt(&shop.backend, &at, &["--most", "20", "--seconds", "9"])?,
+    )?;
     let other = server(&shop.family.cgroup("bystander")?)?;
     drop(other);
     enforcer.lift(victim.id)?;
-    assert_free("after lift", &attempt(&shop.gateway, &shop.at, &["--most", "20", "--seconds", "9"])?)
+    assert_free(
+        "after lift",
+        &attempt(&shop.gateway, &shop.at, &["--most", "20", "--seconds", "9"])?,
+    )
 }
 
 #[test]
@@ -68,7 +82,10 @@ fn above_what_it_can_finish_is_shed_and_a_bystander_is_free() -> Result<()> {
     let least = f64::from(FINISH) * (since("last_failed_ns")? - 0.2) - 1.0;
     let within = counts.within as f64;
     assert!((least..=most).contains(&within), "{counts:?}: {least:.1} to {most:.1}");
-    assert!(counts.refused > 0 && counts.refused <= 3 * (counts.within + counts.by_floor) + 3, "{counts:?}");
+    assert!(
+        counts.refused > 0 && counts.refused <= 3 * (counts.within + counts.by_floor) + 3,
+        "{counts:?}"
+    );
     assert_free("the bystander", &neighbours.report(LIMIT)?)
 }
 
@@ -78,7 +95,9 @@ fn a_step_sheds_more_at_once_and_lets_in_more_slowly() -> Result<()> {
     let victim = scope(&shop.backend)?;
     let mut enforcer = Enforcer::open()?;
     enforcer.put(&victim, &accepts(None, 1000), TTL)?;
-    let down: Vec<u32> = (0..3).map(|_| enforcer.step(victim.id, true)).collect::<Result<_, _>>()?;
+    let down: Vec<u32> = (0..3)
+        .map(|_| enforcer.step(victim.id, true))
+        .collect::<Result<_, _>>()?;
     assert_eq!(down, [950, 903, 858]);
     assert_eq!(enforcer.step(victim.id, false)?, 868);
     for _ in 0..40 {

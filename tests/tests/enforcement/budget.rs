@@ -18,7 +18,11 @@ fn above_the_budget_connect_ends_with_the_error_of_a_closed_port_where_a_program
         assert_eq!(passed + refused, all(&report)?, "{at}: no other error: {report}");
         assert_eq!((counts.connects.within, counts.connects.by_floor), (0, passed), "{at}");
         assert_eq!(counts.connects.refused, refused, "{at}");
-        assert_eq!(passed, (passed + refused) / 4, "{at}: without a token, one of four passes");
+        assert_eq!(
+            passed,
+            (passed + refused) / 4,
+            "{at}: without a token, one of four passes"
+        );
     }
     Ok(())
 }
@@ -50,8 +54,14 @@ fn exactly(tasks: &str, per_s: &[&str]) -> Result<()> {
     assert_eq!(counts.refused, ended(&report, errno(&enforcer)));
     assert_eq!(counts.within + counts.by_floor + counts.refused, all(&report)?);
     let within = counts.within as f64;
-    assert!((least..=most).contains(&within), "{within} is not within {least:.2} to {most:.2}");
-    println!("MATRIX tokens spent of those that came, {tasks} at once={:.2} %", within / most * 100.0);
+    assert!(
+        (least..=most).contains(&within),
+        "{within} is not within {least:.2} to {most:.2}"
+    );
+    println!(
+        "MATRIX tokens spent of those that came, {tasks} at once={:.2} %",
+        within / most * 100.0
+    );
     Ok(())
 }
 
@@ -77,7 +87,11 @@ fn inbound_work_brings_tokens_for_each_connection_and_each_later_request() -> Re
     assert_free("the client", &attempt(&shop.backend, &at, &args)?)?;
     let counts = enforcer.counts(scope.id)?;
     assert_eq!((counts.inbound, counts.inbound_unseen), (100, 0), "{counts:?}");
-    let report = attempt(&shop.gateway, &shop.at, &["--most", "300", "--per-s", "1000", "--seconds", "20"])?;
+    let report = attempt(
+        &shop.gateway,
+        &shop.at,
+        &["--most", "300", "--per-s", "1000", "--seconds", "20"],
+    )?;
     let counts = enforcer.lift(scope.id)?;
     println!("{report} {counts:?}");
     // Each unit brings one attempt and a fifth.
@@ -95,6 +109,10 @@ fn sockets_that_are_no_streams_are_not_limited() -> Result<()> {
     let report = attempt(&shop.gateway, &shop.at, &["--udp", "--most", "100", "--seconds", "10"])?;
     assert_free("UDP", &report)?;
     let connects = enforcer.counts(scope.id)?.connects;
-    assert_eq!(connects.within + connects.by_floor + connects.refused, 0, "no token for UDP");
+    assert_eq!(
+        connects.within + connects.by_floor + connects.refused,
+        0,
+        "no token for UDP"
+    );
     Ok(())
 }

@@ -7,7 +7,11 @@ use sentinel_tests::{bpf::Objects, paths};
 /// The put fails with this in its message, and attaches nothing.
 fn refused(enforcer: &mut Enforcer, scope: &Scope, limits: &Limits, ttl: Duration, said: &str) -> Result<()> {
     let before = Objects::of_process(std::process::id())?.links;
-    let error = enforcer.put(scope, limits, ttl).err().context("it was put")?.to_string();
+    let error = enforcer
+        .put(scope, limits, ttl)
+        .err()
+        .context("it was put")?
+        .to_string();
     assert!(error.contains(said), "{error:?} does not say {said:?}");
     assert_eq!(Objects::of_process(std::process::id())?.links, before);
     Ok(())
@@ -32,7 +36,13 @@ fn a_put_that_makes_no_sense_is_refused_with_its_reason() -> Result<()> {
     let root_id = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&root)?);
     refused(&mut enforcer, &at(&root, root_id), &reserve(0), TTL, "the root cgroup")?;
     let elsewhere = tempfile::tempdir()?;
-    refused(&mut enforcer, &at(elsewhere.path(), 1), &reserve(0), TTL, "no cgroup v2 directory")?;
+    refused(
+        &mut enforcer,
+        &at(elsewhere.path(), 1),
+        &reserve(0),
+        TTL,
+        "no cgroup v2 directory",
+    )?;
     let file = cgroup.dir().join("cgroup.procs");
     refused(&mut enforcer, &at(&file, 1), &reserve(0), TTL, "no cgroup v2 directory")?;
     let gone = cgroup.dir().join("never");
@@ -63,7 +73,10 @@ fn a_cgroup_that_vanishes_takes_its_policy_along() -> Result<()> {
     // The same path with another cgroup is another scope.
     let _again = family.cgroup("gateway")?;
     let put = enforcer.put(&scope, &reserve(0), TTL);
-    assert!(matches!(put, Err(EnforceError::Vanished { found: Some(_), .. })), "{put:?}");
+    assert!(
+        matches!(put, Err(EnforceError::Vanished { found: Some(_), .. })),
+        "{put:?}"
+    );
     Ok(())
 }
 
@@ -75,5 +88,41 @@ fn unknown_scopes_cannot_be_renewed_stepped_lifted_or_read() -> Result<()> {
     assert!(unknown(enforcer.step(7, true).map(drop)));
     assert!(unknown(enforcer.lift(7).map(drop)));
     assert!(unknown(enforcer.counts(7).map(drop)));
+    Ok(())
+}
+
+#[test]
+fn without_rights_nothing_is_loaded_and_the_reason_is_said() -> Result<()> {
+    let Ok(setpriv) = paths::tool("setpriv", "util-linux") else {
+        println!("SKIP: no setpriv here");
+        return Ok(());
+    };
+    let family = Family::new()?;
+    let cgroup = family.cgroup("gateway")?;
+    // The build folder need not be readable for others.
+    let dir = tempfile::tempdir()?;
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let program = dir.path().join("workload");
+    std::fs::copy(paths::workload()?, &program)?;
+    let id = cgroup.id()?.to_string();
+    let ended = std::process::Command::new(setpriv)
+        .args("--reuid 65534 --regid 65534 --clear-groups --inh-caps=-all".split(' '))
+        .arg(program)
+        .args([
+            "hold",
+            "--ttl-ms",
+            "2000",
+            "--renew-ms",
+            "500",
+            "--seconds",
+            "2",
+            "--id",
+            &id,
+            "--cgroup",
+        ])
+        .arg(cgroup.dir())
+        .output()?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("run as root"), "{said}");
     Ok(())
 }

@@ -36,7 +36,10 @@ fn without_renewal_everything_flows_after_its_time() -> Result<()> {
     let report = client.report(LIMIT)?;
     let lasted = refused_until(&report, put_ns)?;
     println!("{report}: refused until {lasted:?}");
-    println!("MATRIX a policy of 2 s lasts without renewal={:.2} s", lasted.as_secs_f64());
+    println!(
+        "MATRIX a policy of 2 s lasts without renewal={:.2} s",
+        lasted.as_secs_f64()
+    );
     assert!(lasted <= SHORT, "{lasted:?}");
     assert!(lasted + LATE >= SHORT, "{lasted:?}");
     let renewed = enforcer.renew(scope.id, SHORT);
@@ -67,7 +70,19 @@ fn holder_meets(what: Signal, ttl_ms: &str) -> Result<Duration> {
     let watch = shop.family.cgroup("agent")?;
     let scope = scope(&shop.gateway)?;
     let (path, id) = (scope.path.display().to_string(), scope.id.to_string());
-    let hold = ["hold", "--cgroup", &path, "--id", &id, "--ttl-ms", ttl_ms, "--renew-ms", "200", "--seconds", "30"];
+    let hold = [
+        "hold",
+        "--cgroup",
+        &path,
+        "--id",
+        &id,
+        "--ttl-ms",
+        ttl_ms,
+        "--renew-ms",
+        "200",
+        "--seconds",
+        "30",
+    ];
     let holder = Workload::start(&watch, &hold)?;
     let before = attempt(&shop.gateway, &shop.at, &["--most", "40", "--seconds", "5"])?;
     ensure!(ended(&before, "ok") == 10, "the policy does not hold: {before}");
@@ -76,23 +91,35 @@ fn holder_meets(what: Signal, ttl_ms: &str) -> Result<Duration> {
     let signalled_ns = wait::now_ns();
     signal::kill(Pid::from_raw(holder.pid().cast_signed()), what)?;
     let report = client.report(LIMIT)?;
-    ensure!(ended(&report, "ok") > all(&report)? / 4 + 50, "it never flowed: {report}");
+    ensure!(
+        ended(&report, "ok") > all(&report)? / 4 + 50,
+        "it never flowed: {report}"
+    );
     refused_until(&report, signalled_ns)
 }
 
 #[test]
 fn after_sigstop_of_the_agent_everything_flows_within_the_time_to_live() -> Result<()> {
     let lasted = holder_meets(Signal::SIGSTOP, "2000")?;
-    println!("MATRIX refused after SIGSTOP of the agent, ttl 2 s={:.2} s", lasted.as_secs_f64());
+    println!(
+        "MATRIX refused after SIGSTOP of the agent, ttl 2 s={:.2} s",
+        lasted.as_secs_f64()
+    );
     assert!(lasted <= SHORT, "{lasted:?}");
-    assert!(lasted >= Duration::from_secs(1), "it was the policy that ended it: {lasted:?}");
+    assert!(
+        lasted >= Duration::from_secs(1),
+        "it was the policy that ended it: {lasted:?}"
+    );
     Ok(())
 }
 
 #[test]
 fn after_kill_9_of_the_agent_everything_flows_within_the_time_to_live() -> Result<()> {
     let lasted = holder_meets(Signal::SIGKILL, "4000")?;
-    println!("MATRIX refused after kill -9 of the agent, ttl 4 s={:.2} s", lasted.as_secs_f64());
+    println!(
+        "MATRIX refused after kill -9 of the agent, ttl 4 s={:.2} s",
+        lasted.as_secs_f64()
+    );
     assert!(lasted <= Duration::from_secs(4), "{lasted:?}");
     Ok(())
 }
@@ -103,22 +130,40 @@ fn lift_and_drop_leave_nothing_in_the_kernel() -> Result<()> {
     let scope = scope(&shop.gateway)?;
     let own = || Objects::of_process(std::process::id());
     let has_bpftool = paths::tool("bpftool", "bpftool").is_ok();
-    let before = if has_bpftool { Objects::all()? } else { Objects::default() };
+    let before = if has_bpftool {
+        Objects::all()?
+    } else {
+        Objects::default()
+    };
     let mut enforcer = Enforcer::open()?;
     assert!(own()?.links.is_empty(), "opening attaches nothing");
+    let begun_ns = wait::now_ns();
     enforcer.put(&scope, &reserve(0), TTL)?;
+    println!(
+        "MATRIX putting a policy takes={:.1} ms",
+        wait::since(begun_ns).as_secs_f64() * 1e3
+    );
     let held = own()?;
     assert_eq!(held.links.len(), 4, "{held:?}");
     enforcer.lift(scope.id)?;
     assert!(own()?.links.is_empty());
     assert!(matches!(enforcer.lift(scope.id), Err(EnforceError::NotHeld(_))));
-    assert_free("after lift", &attempt(&shop.gateway, &shop.at, &["--most", "100", "--seconds", "9"])?)?;
+    assert_free(
+        "after lift",
+        &attempt(&shop.gateway, &shop.at, &["--most", "100", "--seconds", "9"])?,
+    )?;
     enforcer.put(&scope, &reserve(0), TTL)?;
     let held = own()?;
     drop(enforcer);
     let left = own()?;
-    assert!(left.links.is_empty() && left.programs.is_empty() && left.maps.is_empty(), "{left:?}");
-    assert_free("after drop", &attempt(&shop.gateway, &shop.at, &["--most", "100", "--seconds", "9"])?)?;
+    assert!(
+        left.links.is_empty() && left.programs.is_empty() && left.maps.is_empty(),
+        "{left:?}"
+    );
+    assert_free(
+        "after drop",
+        &attempt(&shop.gateway, &shop.at, &["--most", "100", "--seconds", "9"])?,
+    )?;
     if has_bpftool {
         bpf::wait_gone(&held, &before)?;
     }

@@ -61,7 +61,11 @@ fn what_a_policy_below_refuses_one_above_does_not_allow() -> Result<()> {
     assert_eq!(ended(&report, errno(&enforcer)), 75, "{report}");
     let above = enforcer.counts(outer.id)?.connects;
     // Where a program is told of an earlier denial it takes no token for an attempt that is lost already.
-    let taken = if enforcer.refusal() == Refusal::ConnectionRefused { 25 } else { 100 };
+    let taken = if enforcer.refusal() == Refusal::ConnectionRefused {
+        25
+    } else {
+        100
+    };
     assert_eq!((above.within, above.refused), (taken, 0), "{above:?}");
     Ok(())
 }
@@ -79,14 +83,20 @@ fn foreign(cgroup: &Cgroup, answer: Answer) -> Result<Option<Foreign>> {
 fn an_earlier_denial_by_another_program_is_kept_with_its_error() -> Result<()> {
     let shop = Shop::open()?;
     let scope = scope(&shop.gateway)?;
-    let Some(_other) = foreign(&shop.gateway, Answer::Deny)? else { return Ok(()) };
+    let Some(_other) = foreign(&shop.gateway, Answer::Deny)? else {
+        return Ok(());
+    };
     let mut enforcer = Enforcer::open()?;
     enforcer.put(&scope, &reserve(0), TTL)?;
     let report = attempt(&shop.gateway, &shop.at, &MANY)?;
     assert_eq!(ended(&report, "1"), 100, "EPERM, as the other program said: {report}");
     if enforcer.refusal() == Refusal::ConnectionRefused {
         let connects = enforcer.counts(scope.id)?.connects;
-        assert_eq!(connects.by_floor + connects.refused, 0, "nothing was left to decide: {connects:?}");
+        assert_eq!(
+            connects.by_floor + connects.refused,
+            0,
+            "nothing was left to decide: {connects:?}"
+        );
     }
     enforcer.lift(scope.id)?;
     let report = attempt(&shop.gateway, &shop.at, &MANY)?;
@@ -98,12 +108,16 @@ fn an_earlier_denial_by_another_program_is_kept_with_its_error() -> Result<()> {
 fn a_program_that_allows_and_one_that_denies_later_change_nothing_of_a_refusal() -> Result<()> {
     let shop = Shop::open()?;
     let scope = scope(&shop.gateway)?;
-    let Some(_allows) = foreign(&shop.gateway, Answer::Allow)? else { return Ok(()) };
+    let Some(_allows) = foreign(&shop.gateway, Answer::Allow)? else {
+        return Ok(());
+    };
     let mut enforcer = Enforcer::open()?;
     enforcer.put(&scope, &reserve(0), TTL)?;
     let report = attempt(&shop.gateway, &shop.at, &MANY)?;
     assert_eq!(ended(&report, errno(&enforcer)), 75, "{report}");
-    let Some(_denies) = foreign(&shop.gateway, Answer::Deny)? else { return Ok(()) };
+    let Some(_denies) = foreign(&shop.gateway, Answer::Deny)? else {
+        return Ok(());
+    };
     let report = attempt(&shop.gateway, &shop.at, &MANY)?;
     assert_eq!(ended(&report, "ok"), 0, "{report}");
     if enforcer.refusal() == Refusal::ConnectionRefused {

@@ -27,12 +27,12 @@ use sentinel_common::{
     names,
 };
 
+use self::programs::{Hook, Links, Programs};
 pub use self::{
     error::EnforceError,
     limits::{Accepts, Connects, Limits},
     scope::Scope,
 };
-use self::programs::{Hook, Links, Programs};
 use super::{KernelError, ProgramFacts};
 use crate::time::monotonic_ns;
 

@@ -113,7 +113,12 @@ impl Programs {
             .override_global("AYA_LOG_LEVEL", &0u8, false)
             .override_global("CHOOSES_ERROR", &chooses_error, true)
             .map_max_entries(names::EVENTS, EVENTS_BYTES.min(4096));
-        for sensing in [names::TASK_WAITS, names::MM_PAGES, names::SLOT_CACHE, names::DESTINATIONS] {
+        for sensing in [
+            names::TASK_WAITS,
+            names::MM_PAGES,
+            names::SLOT_CACHE,
+            names::DESTINATIONS,
+        ] {
             loader.map_max_entries(sensing, 1);
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| object(&error))?;
@@ -161,10 +166,7 @@ impl Programs {
     fn attach_one(&mut self, hook: Hook, dir: &File) -> Result<Link, ProgramError> {
         // `Single` makes a link without flags, which the kernel takes as one of several.
         const MODE: CgroupAttachMode = CgroupAttachMode::Single;
-        let found = self
-            .ebpf
-            .program_mut(hook.name())
-            .ok_or(ProgramError::NotLoaded)?;
+        let found = self.ebpf.program_mut(hook.name()).ok_or(ProgramError::NotLoaded)?;
         match hook {
             Hook::Connect4 | Hook::Connect6 => {
                 let program: &mut CgroupSockAddr = found.try_into()?;

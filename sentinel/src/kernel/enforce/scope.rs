@@ -7,12 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::fstatfs;
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 
 use super::EnforceError;
-
-/// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
-const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
 /// A cgroup, by its directory and its id. Both must fit: a path may be used again, an id never is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +34,7 @@ impl Scope {
         let dir = File::open(&self.path).map_err(failed)?;
         let system = fstatfs(&dir).map_err(|errno| failed(errno.into()))?;
         let metadata = dir.metadata().map_err(failed)?;
-        if i64::from(system.f_type) != CGROUP2_MAGIC || !metadata.is_dir() {
+        if system.filesystem_type() != CGROUP2_SUPER_MAGIC || !metadata.is_dir() {
             return Err(EnforceError::NotACgroup(self.path.clone()));
         }
         if metadata.ino() != self.id {
