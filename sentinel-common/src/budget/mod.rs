@@ -4,6 +4,12 @@
 //! Amounts are counted in parts of a token, 1/1,000,000,000 each: a rate per second times a time in nanoseconds is then
 //! an amount, without a division and without a rest that gets lost.
 
+mod admission;
+mod tokens;
+
+pub use admission::{Admission, SHARE_ALL, SHARE_LEAST, step};
+pub use tokens::{LIFE_SLICES, SLICE_NS, TOKEN, Tokens};
+
 use crate::pod;
 
 /// The layout of [`Policy`]. Programs let everything pass under a policy of another one.
@@ -16,39 +22,16 @@ pub const LIMIT_CONNECTS: u32 = 1;
 /// Bit of [`Policy::limits`]: new connections from outside are admitted at a rate and a share.
 pub const LIMIT_ACCEPTS: u32 = 2;
 
-/// One token: what one connection attempt costs.
-pub const TOKEN: u64 = 1_000_000_000;
 /// Retries that are healthy, per thousand first attempts: 20 %, as in Finagle and Linkerd.
 pub const RETRIES_PERMILLE: u64 = 200;
 /// Tokens per second that come without any work: 10, as in Finagle and Linkerd.
 pub const RESERVE_PER_S: u32 = 10;
-/// Tokens are kept by the second in which they came…
-pub const SLICE_NS: u64 = 1_000_000_000;
-/// …and live for this many of them, that one included: more than 9 s and at most 10 s.
-pub const LIFE_SLICES: u64 = 10;
 /// Largest rate: with it, no amount of ten seconds comes near the largest number.
 pub const MOST_PER_S: u32 = 1_000_000;
 /// Most that one unit of work may bring.
 pub const MOST_DEPOSIT: u64 = 100_000 * TOKEN;
-/// Most that one second may bring.
-const MOST_PER_SLICE: u64 = 1_000_000_000 * TOKEN;
-
 /// So many are refused in a row at most: of any four that come, one passes, so at most 75 % is shed and recovery shows.
 pub const MOST_IN_A_ROW: u32 = 3;
-
-/// Everything is admitted.
-pub const SHARE_ALL: u32 = 1000;
-/// The least that is admitted.
-pub const SHARE_LEAST: u32 = SHARE_ALL / 4;
-/// A step down takes this share of what is admitted: 5 %, as in DAGOR (Zhou et al., SoCC'18).
-const STEP_DOWN_PERMILLE: u32 = 50;
-/// A step up adds this share of everything: 1 %.
-const STEP_UP: u32 = 10;
-/// Admission not used is kept for this long: clients come in bursts, and what was idle for a second is not overloaded.
-const ADMISSION_BURST_NS: u64 = 1_000_000_000;
-
-/// Slots of the ring of slices: a power of two that holds [`LIFE_SLICES`] and one that begins.
-const RING: usize = 16;
 
 /// What may pass for one scope, until when. Written by user space, read by the programs.
 #[repr(C)]
@@ -97,29 +80,6 @@ pub const fn deposit(fan_out_permille: u32) -> u64 {
     if whole > MOST_DEPOSIT { MOST_DEPOSIT } else { whole }
 }
 
-/// The share after one step: down by 5 % of what is admitted when the scope is overloaded, else up by 1 % of everything.
-#[must_use]
-pub const fn step(share: u32, overloaded: bool) -> u32 {
-    let share = clamped(share);
-    let next = if overloaded {
-        share - share * STEP_DOWN_PERMILLE / SHARE_ALL
-    } else {
-        share + STEP_UP
-    };
-    clamped(next)
-}
-
-#[inline(always)]
-const fn clamped(share: u32) -> u32 {
-    if share < SHARE_LEAST {
-        SHARE_LEAST
-    } else if share > SHARE_ALL {
-        SHARE_ALL
-    } else {
-        share
-    }
-}
-
 /// What became of one that came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -151,158 +111,6 @@ impl Decisions {
             Outcome::ByFloor => self.by_floor = self.by_floor.wrapping_add(1),
             Outcome::Refused => self.refused = self.refused.wrapping_add(1),
         }
-    }
-}
-
-/// Tokens of the last ten seconds. The oldest are spent first.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// Until when the reserve is paid in.
-    at_ns: u64,
-    /// What can be spent.
-    balance: u64,
-    /// What was spent and is not yet settled with a slice. A slice is settled when its time is over: what is spent was
-    /// its, up to what it had, and the rest of it is lost.
-    spent: u64,
-    /// What came, by second modulo [`RING`].
-    slices: [u64; RING],
-}
-
-impl Tokens {
-    /// Tokens that begin with nothing, now.
-    #[must_use]
-    pub const fn starting(now_ns: u64) -> Self {
-        Self {
-            at_ns: now_ns,
-            balance: 0,
-            spent: 0,
-            slices: [0; RING],
-        }
-    }
-
-    /// What can be spent, in parts of a token.
-    #[must_use]
-    pub const fn balance(&self) -> u64 {
-        self.balance
-    }
-
-    /// Pays in.
-    #[inline(always)]
-    fn pay(&mut self, amount: u64) {
-        let slice = &mut self.slices[index(self.at_ns / SLICE_NS)];
-        let room = MOST_PER_SLICE - *slice;
-        let amount = if amount > room { room } else { amount };
-        *slice += amount;
-        self.balance += amount;
-    }
-
-    /// Goes on to now: pays the reserve in and lets go of what is too old. A clock that stands still or lies behind, as
-    /// one read before another CPU had the lock, changes nothing.
-    #[inline(always)]
-    pub fn advance(&mut self, now_ns: u64, reserve_per_s: u32) {
-        if now_ns <= self.at_ns {
-            return;
-        }
-        let per_s = if reserve_per_s > MOST_PER_S {
-            MOST_PER_S
-        } else {
-            reserve_per_s
-        } as u64;
-        let (slice, before) = (now_ns / SLICE_NS, self.at_ns / SLICE_NS);
-        if slice - before > LIFE_SLICES {
-            // Everything is too old; so is the reserve from before the last ten seconds. One by one: to clear the ring
-            // at once would be a call, which older verifiers do not take under a lock.
-            for age in 0..LIFE_SLICES {
-                self.settle(before.wrapping_sub(age));
-            }
-            self.at_ns = (slice - LIFE_SLICES) * SLICE_NS;
-        }
-        for _ in 0..LIFE_SLICES {
-            let current = self.at_ns / SLICE_NS;
-            if current >= slice {
-                break;
-            }
-            let next_ns = (current + 1) * SLICE_NS;
-            self.pay((next_ns - self.at_ns) * per_s);
-            self.at_ns = next_ns;
-            self.settle((current + 1).wrapping_sub(LIFE_SLICES));
-        }
-        self.pay((now_ns - self.at_ns) * per_s);
-        self.at_ns = now_ns;
-    }
-
-    /// Ends the life of a slice.
-    #[inline(always)]
-    fn settle(&mut self, slice: u64) {
-        let came = core::mem::replace(&mut self.slices[index(slice)], 0);
-        let used = if came < self.spent { came } else { self.spent };
-        self.spent -= used;
-        self.balance -= came - used;
-    }
-
-    /// Spends a token, if there is one.
-    #[inline(always)]
-    fn take(&mut self) -> bool {
-        if self.balance < TOKEN {
-            return false;
-        }
-        self.balance -= TOKEN;
-        self.spent += TOKEN;
-        true
-    }
-}
-
-#[inline(always)]
-const fn index(slice: u64) -> usize {
-    (slice % RING as u64) as usize
-}
-
-/// Admission of new connections: a rate with a small burst, and a share.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Admission {
-    at_ns: u64,
-    balance: u64,
-    /// What the share has paid in towards the next admission, of [`SHARE_ALL`].
-    owed: u32,
-    /// Padding.
-    _pad: u32,
-}
-
-impl Admission {
-    #[inline(always)]
-    fn admit(&mut self, now_ns: u64, per_s: u32, share: u32) -> bool {
-        let by_share = self.owed + clamped(share);
-        let chosen = by_share >= SHARE_ALL;
-        self.owed = if chosen { by_share - SHARE_ALL } else { by_share };
-        if per_s == 0 {
-            return chosen;
-        }
-        self.refill(now_ns, per_s);
-        if !chosen || self.balance < TOKEN {
-            return false;
-        }
-        self.balance -= TOKEN;
-        true
-    }
-
-    #[inline(always)]
-    fn refill(&mut self, now_ns: u64, per_s: u32) {
-        if now_ns <= self.at_ns {
-            return;
-        }
-        let per_s = if per_s > MOST_PER_S { MOST_PER_S } else { per_s } as u64;
-        let elapsed = now_ns - self.at_ns;
-        let elapsed = if elapsed > ADMISSION_BURST_NS {
-            ADMISSION_BURST_NS
-        } else {
-            elapsed
-        };
-        let most = per_s * ADMISSION_BURST_NS;
-        let balance = self.balance + elapsed * per_s;
-        self.balance = if balance > most { most } else { balance };
-        self.at_ns = now_ns;
     }
 }
 
@@ -349,7 +157,7 @@ impl Budget {
             ..Self::default()
         };
         budget.tokens.advance(now_ns, reserve_per_s);
-        budget.admission.at_ns = now_ns;
+        budget.admission = Admission::starting(now_ns);
         budget
     }
 
@@ -427,12 +235,8 @@ impl InboundSocket {
 
 pod!(Policy, Budget, InboundSocket);
 const _: () = assert!(size_of::<Policy>() == 40);
-const _: () = assert!(size_of::<Tokens>() == 152);
 const _: () = assert!(size_of::<Budget>() == 16 + 152 + 24 + 24 + 24 + 16);
 const _: () = assert!(size_of::<InboundSocket>() == 16);
-const _: () = assert!(RING.is_power_of_two() && RING as u64 > LIFE_SLICES);
-const _: () = assert!(MOST_PER_SLICE <= u64::MAX / (LIFE_SLICES + 1));
 
 #[cfg(test)]
-#[path = "budget_tests.rs"]
 mod tests;

@@ -116,7 +116,7 @@ proptest! {
             budget.work(now, per_s, deposit);
             budget.connect(now, per_s);
             budget.accept(now, finish, share);
-            prop_assert!(budget.tokens.balance <= (LIFE_SLICES + 1) * MOST_PER_SLICE);
+            prop_assert!(budget.tokens.balance <= (LIFE_SLICES + 1) * 1_000_000_000 * TOKEN);
         }
     }
 
