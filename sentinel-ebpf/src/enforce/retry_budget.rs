@@ -59,8 +59,11 @@ fn connect(ctx: &SockAddrContext) -> i32 {
     if outcome == Outcome::Refused { refuse() } else { ALLOW }
 }
 
-/// Whether a program that ran before this one has denied. Where the kernel does not tell, it keeps a denial all the
-/// same, and this attempt takes a token.
+/// Whether a program that ran before this one has denied.
+///
+/// The helper came with <https://git.kernel.org/torvalds/c/b44123b4a3dcad4664d3a0f72c011ffd4c9c4d93> (5.18), and later to
+/// this hook: 6.1 has it there. Where the kernel does not tell, it keeps a denial all the same, and this attempt
+/// takes a token.
 #[inline(always)]
 fn denied_before() -> bool {
     // SAFETY: the helper takes nothing and only returns a number. Where it is missing the constant is 0, and the

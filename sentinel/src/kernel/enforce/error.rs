@@ -1,4 +1,5 @@
-//! Why a policy was not put, renewed or lifted. Nothing has changed in the kernel when one of these is returned.
+//! Why a policy was not put, renewed or lifted. A put that fails leaves nothing behind; a change of a policy that the
+//! kernel refuses ends the policy.
 
 use std::{io, path::PathBuf, time::Duration};
 

@@ -192,6 +192,7 @@ impl Enforcer {
         Ok(share)
     }
 
+    /// Writes a policy anew. One that cannot be written is ended: what nobody can change, nobody should hold.
     fn change(&mut self, id: u64, change: impl FnOnce(&mut Policy, u64)) -> Result<(), EnforceError> {
         self.lapse();
         let lease = self.leases.get_mut(&id).ok_or(EnforceError::NotHeld(id))?;

@@ -1,7 +1,7 @@
 //! The enforcing programs: loads them, and attaches those that a policy needs to its cgroup.
 //!
-//! They come from the object that the sensors come from, opened a second time with maps of the smallest size: what the
-//! sensors count and what is enforced share nothing, and each can end without the other.
+//! They come from the object that the sensors come from, opened a second time with the sensors' large maps at their
+//! smallest: what the sensors count and what is enforced share nothing, and each can end without the other.
 
 use std::{fs::File, io};
 
@@ -15,7 +15,6 @@ use aya::{
 };
 use sentinel_common::{
     budget::{LIMIT_ACCEPTS, LIMIT_CONNECTS},
-    event::EVENTS_BYTES,
     names,
 };
 
@@ -111,8 +110,7 @@ impl Programs {
         loader
             .verifier_log_level(VerifierLogLevel::default())
             .override_global("AYA_LOG_LEVEL", &0u8, false)
-            .override_global("CHOOSES_ERROR", &chooses_error, true)
-            .map_max_entries(names::EVENTS, EVENTS_BYTES.min(4096));
+            .override_global("CHOOSES_ERROR", &chooses_error, true);
         for sensing in [
             names::TASK_WAITS,
             names::MM_PAGES,
