@@ -45,8 +45,17 @@ pub struct Attempts {
     seconds: f64,
 }
 
-/// What attempts ended with (`ok`, or the number of the error), how often, and when last.
-type Ends = BTreeMap<String, (u64, u64)>;
+/// What attempts ended with: `ok`, or the number of the error.
+type Ends = BTreeMap<String, Ended>;
+
+/// Attempts that ended alike.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ended {
+    count: u64,
+    /// When the last of them began, and when it ended.
+    last_begun_ns: u64,
+    last_ended_ns: u64,
+}
 
 impl Attempts {
     pub(super) fn run(self) -> Result<()> {
@@ -61,17 +70,22 @@ impl Attempts {
             running.into_iter().filter_map(|task| task.join().ok()).collect()
         });
         let last_ns = wait::now_ns();
-        let mut ends = BTreeMap::<String, u64>::new();
-        let mut last_failed_ns = 0;
-        for (end, (count, at_ns)) in tasks.into_iter().flatten() {
-            if end != "ok" {
-                last_failed_ns = last_failed_ns.max(at_ns);
-            }
-            *ends.entry(end).or_default() += count;
+        let mut ends = Ends::new();
+        for (end, part) in tasks.into_iter().flatten() {
+            let sum = ends.entry(end).or_default();
+            sum.count += part.count;
+            sum.last_begun_ns = sum.last_begun_ns.max(part.last_begun_ns);
+            sum.last_ended_ns = sum.last_ended_ns.max(part.last_ended_ns);
         }
+        let all = |of: fn(&Ended) -> u64| -> BTreeMap<&String, u64> {
+            ends.iter().map(|(end, ended)| (end, of(ended))).collect()
+        };
         report(json!({
-            "attempts": ends.values().sum::<u64>(), "ends": ends,
-            "first_ns": first_ns, "last_ns": last_ns, "last_failed_ns": last_failed_ns,
+            "attempts": ends.values().map(|ended| ended.count).sum::<u64>(),
+            "first_ns": first_ns, "last_ns": last_ns,
+            "ends": all(|ended| ended.count),
+            "last_begun_ns": all(|ended| ended.last_begun_ns),
+            "last_ended_ns": all(|ended| ended.last_ended_ns),
         }));
         Ok(())
     }
@@ -80,6 +94,7 @@ impl Attempts {
         let start_ns = wait::now_ns();
         let mut ends = Ends::new();
         for number in 1_u64.. {
+            let begun_ns = wait::now_ns();
             let ended = match self.one() {
                 Ok(()) => "ok".to_owned(),
                 Err(error) => error
@@ -87,7 +102,11 @@ impl Attempts {
                     .map_or_else(|| error.kind().to_string(), |code| code.to_string()),
             };
             let entry = ends.entry(ended).or_default();
-            *entry = (entry.0 + 1, wait::now_ns());
+            *entry = Ended {
+                count: entry.count + 1,
+                last_begun_ns: begun_ns,
+                last_ended_ns: wait::now_ns(),
+            };
             if number >= self.most {
                 break;
             }
