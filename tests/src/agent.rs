@@ -32,6 +32,7 @@ pub struct Options {
     through: Vec<OsString>,
     duration: Duration,
     lock: Option<PathBuf>,
+    about: Option<String>,
 }
 
 /// A running agent; dropping it ends it.
@@ -68,6 +69,7 @@ impl Options {
             through: Vec::new(),
             duration: Duration::from_secs(120),
             lock: None,
+            about: None,
         })
     }
 
@@ -106,6 +108,13 @@ impl Options {
         self
     }
 
+    /// Keep only lines that contain this: a long run that says everything at every reading would fill the memory.
+    #[must_use]
+    pub fn only_about(mut self, text: &str) -> Self {
+        self.about = Some(text.to_owned());
+        self
+    }
+
     /// A directory for the files of this run.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -134,7 +143,11 @@ impl Options {
         // A hook must see nothing of the agent's own environment.
         command.env("SENTINEL_TEST_CANARY", "1");
         let mut process = Process::spawn(&mut command)?;
-        let stdout = Lines::read(process.child().stdout.take().context("no stdout")?);
+        let stdout = process.child().stdout.take().context("no stdout")?;
+        let about = self.about;
+        let stdout = Lines::read_those(stdout, move |line| {
+            about.as_deref().is_none_or(|about| line.contains(about))
+        });
         let stderr = Lines::read(process.child().stderr.take().context("no stderr")?);
         Ok(Agent {
             process,
@@ -194,6 +207,25 @@ impl Agent {
     pub fn find(&self, limit: Duration, wanted: impl Fn(&Seen) -> bool) -> Option<Seen> {
         self.stdout
             .find(0, limit, |line| seen(line).filter(|seen| wanted(seen)))
+    }
+
+    /// How many lines it has said so far, to look at what comes after.
+    #[must_use]
+    pub fn said(&self) -> usize {
+        self.stdout.count()
+    }
+
+    /// Waits for a verdict among those from line number `from` on.
+    #[must_use]
+    pub fn find_since(&self, from: usize, limit: Duration, wanted: impl Fn(&Seen) -> bool) -> Option<Seen> {
+        self.stdout
+            .find(from, limit, |line| seen(line).filter(|seen| wanted(seen)))
+    }
+
+    /// Every verdict from line number `from` on.
+    #[must_use]
+    pub fn verdicts_since(&self, from: usize) -> Vec<Seen> {
+        self.stdout.since(from).iter().filter_map(seen).collect()
     }
 
     /// Waits for an outcome.

@@ -75,6 +75,17 @@ impl Family {
         })
     }
 
+    /// Lets the cgroups in it have limits of this controller.
+    ///
+    /// # Errors
+    /// It is not there, or belongs to the old hierarchy.
+    pub fn enable(&self, controller: &str) -> Result<()> {
+        let file = self.dir.path.join("cgroup.subtree_control");
+        fs::write(&file, format!("+{controller}")).with_context(|| {
+            format!("the {controller} controller is not on cgroup v2 here: `cargo xtask trial leak` then takes a guest")
+        })
+    }
+
     /// Its path as verdicts show it.
     #[must_use]
     pub fn scope(&self) -> String {
@@ -83,6 +94,14 @@ impl Family {
 }
 
 impl Cgroup {
+    /// Sets a limit or another property, as `memory.max`.
+    ///
+    /// # Errors
+    /// The controller is not enabled, or does not take it.
+    pub fn set(&self, file: &str, value: &str) -> Result<()> {
+        fs::write(self.dir.path.join(file), value).with_context(|| format!("{file} of {}", self.scope()))
+    }
+
     /// Its path as verdicts show it: from the root of the hierarchy.
     #[must_use]
     pub fn scope(&self) -> String {
@@ -119,6 +138,28 @@ impl Cgroup {
     #[must_use]
     pub fn pids(&self) -> Vec<i32> {
         self.dir.pids()
+    }
+
+    /// Processes in it that the kernel ended for lack of memory.
+    ///
+    /// # Errors
+    /// The kernel does not say: the memory controller is not enabled.
+    pub fn oom_kills(&self) -> Result<u64> {
+        let text = fs::read_to_string(self.dir.path.join("memory.events"))?;
+        let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        Ok(kills.context("no oom_kill in memory.events")?.parse()?)
+    }
+
+    /// CPU time its tasks have used.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let text = fs::read_to_string(self.dir.path.join("cpu.stat"))?;
+        let used = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
+        Ok(Duration::from_micros(
+            used.context("no usage_usec in cpu.stat")?.parse()?,
+        ))
     }
 }
 

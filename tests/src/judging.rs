@@ -25,7 +25,8 @@ pub fn each_seed(names: &[&str], test: impl Fn(&mut Rig)) {
 pub fn ticks(interval_ms: u64) -> Config {
     Config {
         interval: Duration::from_millis(interval_ms),
-        network_interval: Duration::from_millis(interval_ms.min(200)),
+        // A tick is a whole number of network readings.
+        network_interval: Duration::from_millis(if interval_ms.is_multiple_of(200) { 200 } else { 100 }),
         ..Config::default()
     }
 }

@@ -38,13 +38,19 @@ impl Lines {
     /// Reads a pipe in a thread until it is closed.
     #[must_use]
     pub fn read(pipe: impl Read + Send + 'static) -> Self {
+        Self::read_those(pipe, |_| true)
+    }
+
+    /// The same, keeping only lines that are wanted.
+    #[must_use]
+    pub fn read_those(pipe: impl Read + Send + 'static, wanted: impl Fn(&str) -> bool + Send + 'static) -> Self {
         let lines = Self::default();
         let writer = lines.clone();
-        thread::spawn(move || writer.fill(pipe));
+        thread::spawn(move || writer.fill(pipe, wanted));
         lines
     }
 
-    fn fill(&self, pipe: impl Read) {
+    fn fill(&self, pipe: impl Read, wanted: impl Fn(&str) -> bool) {
         let mut pipe = BufReader::new(pipe);
         let mut buffer = Vec::new();
         while pipe.read_until(b'\n', &mut buffer).is_ok_and(|read| read > 0) {
@@ -52,8 +58,10 @@ impl Lines {
                 .trim_end_matches(['\n', '\r'])
                 .to_owned();
             let at_ns = wait::now_ns();
-            self.state().lines.push(Line { at_ns, text });
-            self.0.changed.notify_all();
+            if wanted(&text) {
+                self.state().lines.push(Line { at_ns, text });
+                self.0.changed.notify_all();
+            }
             buffer.clear();
         }
         self.state().closed = true;
@@ -68,6 +76,18 @@ impl Lines {
     #[must_use]
     pub fn all(&self) -> Vec<Line> {
         self.state().lines.clone()
+    }
+
+    /// How many lines there are so far: the number of the next.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.state().lines.len()
+    }
+
+    /// What was read from line number `from` on.
+    #[must_use]
+    pub fn since(&self, from: usize) -> Vec<Line> {
+        self.state().lines.get(from..).unwrap_or_default().to_vec()
     }
 
     /// The text of everything read so far.

@@ -1,6 +1,6 @@
 //! The scene of a fault: services in cgroups of their own, an idle bystander, and the agent that watches.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use nix::sys::signal::Signal as Kill;
@@ -8,9 +8,9 @@ use sentinel::judge::verdict::{Cause, Level, Signal};
 
 use crate::{
     agent::{Agent, Options, Seen},
-    cgroup::{Cgroup, Family},
+    cgroup::Cgroup,
     invoke::Ended,
-    workload::Workload,
+    services::Services,
 };
 
 /// How long the agent watches before anything happens.
@@ -18,21 +18,15 @@ pub const WARM_UP: Duration = Duration::from_secs(10);
 /// How long a verdict is waited for, beyond what is asked of it, so that a failure can say how late it was.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than any scene.
-const SECONDS: &str = "120";
+const SECONDS: u32 = 120;
 
 /// Services, each with a past: a heartbeat that began before the agent did.
 #[derive(Debug)]
 pub struct Scene {
     /// The running agent.
     pub agent: Agent,
-    services: BTreeMap<&'static str, Service>,
-    _family: Family,
-}
-
-#[derive(Debug)]
-struct Service {
-    _heartbeat: Workload,
-    cgroup: Cgroup,
+    /// Who is watched.
+    pub services: Services,
 }
 
 impl Scene {
@@ -41,23 +35,10 @@ impl Scene {
     /// # Errors
     /// Something could not be started.
     pub fn start(services: &[&'static str], options: Options) -> Result<Self> {
-        let family = Family::new()?;
-        let mut started = BTreeMap::new();
-        for name in services.iter().chain(&["bystander"]) {
-            let cgroup = family.cgroup(name)?;
-            let heartbeat = Workload::start(&cgroup, &["sleep", "--seconds", SECONDS])?;
-            started.insert(
-                *name,
-                Service {
-                    _heartbeat: heartbeat,
-                    cgroup,
-                },
-            );
-        }
+        let services = Services::start(services, SECONDS)?;
         Ok(Self {
             agent: options.start()?,
-            services: started,
-            _family: family,
+            services,
         })
     }
 
@@ -79,7 +60,7 @@ impl Scene {
     /// The scene has no service of this name.
     #[must_use]
     pub fn cgroup(&self, name: &str) -> &Cgroup {
-        &self.services.get(name).expect("a service of the scene").cgroup
+        self.services.cgroup(name)
     }
 
     /// Waits for the veto of a signal on a service and holds it against the clock.
@@ -170,7 +151,7 @@ impl Scene {
     }
 
     fn ours(&self) -> Vec<Seen> {
-        let scopes: Vec<String> = self.services.values().map(|service| service.cgroup.scope()).collect();
+        let scopes = self.services.scopes();
         let verdicts = self.agent.verdicts().into_iter();
         verdicts
             .filter(|seen| scopes.contains(&seen.verdict.scope.path))

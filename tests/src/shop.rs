@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{haproxy::Haproxy, scene::Scene, wait, workload::Workload};
+use crate::{haproxy::Haproxy, scene::Scene, services::Services, wait, workload::Workload};
 
 /// Longer than any scene.
 const SECONDS: &str = "90";
@@ -34,12 +34,20 @@ impl Shop {
     /// # Errors
     /// Something could not be started.
     pub fn open_with(scene: &Scene, load: &[&str], backend: &[&str]) -> Result<Self> {
+        Self::open_among(&scene.services, load, backend)
+    }
+
+    /// The same without a scene.
+    ///
+    /// # Errors
+    /// Something could not be started.
+    pub fn open_among(services: &Services, load: &[&str], backend: &[&str]) -> Result<Self> {
         let args = [&["http-backend", "--seconds", SECONDS], backend].concat();
-        let backend = Workload::start(scene.cgroup("stock"), &args)?;
-        let proxy = Haproxy::start(scene.cgroup("shop"), &[backend.listen()?; LINES])?;
+        let backend = Workload::start(services.cgroup("stock"), &args)?;
+        let proxy = Haproxy::start(services.cgroup("shop"), &[backend.listen()?; LINES])?;
         let to = proxy.frontend().to_string();
         let args = [&["http-client", "--seconds", SECONDS, "--to", &to], load].concat();
-        let client = Workload::start(scene.cgroup("client"), &args)?;
+        let client = Workload::start(services.cgroup("client"), &args)?;
         Ok(Self {
             _client: client,
             _proxy: proxy,

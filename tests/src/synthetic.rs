@@ -13,6 +13,8 @@ use sentinel::{
 };
 use sentinel_common::histogram::{WAIT_BUCKETS, bucket_floor_ns};
 
+use crate::queueing::Overload;
+
 /// Bytes in a page of the model.
 pub const PAGE_BYTES: u64 = 4096;
 
@@ -105,6 +107,8 @@ pub struct Rig {
     pub cgroups: Vec<(Arc<Scope>, Option<Load>)>,
     /// The scheduler sensor is read as often as the network's, as the agent does; false: at ticks only.
     pub sched_between: bool,
+    /// The kernel counts a task that a limit holds back as waiting; newer ones take it off the run-queue.
+    pub throttled_waits: bool,
     /// False: that sensor's data is missing.
     pub sched: bool,
     /// As above.
@@ -113,6 +117,8 @@ pub struct Rig {
     pub net: bool,
     /// What its noise began with.
     pub seed: u64,
+    /// cgroups whose traffic is modelled request by request instead of following their load.
+    pub shops: BTreeMap<String, Overload>,
     noise: Noise,
     config: Config,
     available_mb: f64,
@@ -142,10 +148,12 @@ impl Rig {
             samples: Vec::new(),
             cgroups: cgroups.collect(),
             sched_between: true,
+            throttled_waits: true,
             sched: true,
             mem: true,
             net: true,
             seed,
+            shops: BTreeMap::new(),
             noise: Noise::new(seed),
             config: config.clone(),
             available_mb: 7000.0,
@@ -223,7 +231,9 @@ impl Rig {
             let mem = seconds
                 .filter(|_| self.mem)
                 .map(|s| self.mem_of(scope.cgroup_id, &load, s));
-            let net = self.net.then(|| net_of(&load, network_s, &mut self.noise));
+            let shop = self.shops.get_mut(scope.name()).map(|shop| shop.step(network_ms));
+            let net = shop.unwrap_or_else(|| net_of(&load, network_s, &mut self.noise));
+            let net = self.net.then_some(net);
             scopes.push(ScopeSample {
                 scope,
                 sched: sched.filter(|_| self.sched),
@@ -256,7 +266,11 @@ impl Rig {
         self.unread_ms += ms;
         for (scope, load) in &self.cgroups {
             let Some(load) = load else { continue };
-            let counted = cpu.sched(load, seconds, &mut self.noise);
+            let waits = Load {
+                throttled: if self.throttled_waits { load.throttled } else { 0.0 },
+                ..*load
+            };
+            let counted = cpu.sched(&waits, seconds, &mut self.noise);
             let unread = self.unread.entry(scope.cgroup_id).or_default();
             sentinel::sense::delta::add_sched(unread, &counted);
         }

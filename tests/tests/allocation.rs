@@ -12,7 +12,8 @@ fn a_sample_that_changes_nothing_allocates_nothing() {
     let mut rig = Rig::new(1, &config, &["worker", "leaker", "a", "b", "c"]);
     rig.load("worker").busy_tasks = 4.0;
     rig.load("leaker").grows_mb = 20.0;
-    rig.run(40.0);
+    // What an agent finds when it starts may just have started too: half of this is a warm-up.
+    rig.run(80.0);
     let mut judge = Judge::new(JudgeConfig::from(&config), origin().into());
     let mut verdicts = Vec::new();
     let (warm_up, steady) = rig.samples.split_at(rig.samples.len() / 2);

@@ -121,6 +121,7 @@ fn the_schema_of_a_verdict_names_every_field_of_a_verdict() -> Result<()> {
         "acceleration_per_s2",
         "forecast",
         "risk",
+        "destination",
         "incident",
         "features",
         "window_ms",
@@ -132,7 +133,7 @@ fn the_schema_of_a_verdict_names_every_field_of_a_verdict() -> Result<()> {
     ] {
         ensure!(properties.contains_key(field), "no {field} in {schema:#}");
     }
-    ensure!(properties.len() == 31, "{:?}", properties.keys());
+    ensure!(properties.len() == 32, "{:?}", properties.keys());
     Ok(())
 }
 

@@ -5,8 +5,11 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Result, ensure};
-use sentinel::judge::verdict::{Cause, Level, Signal};
+use anyhow::{Context as _, Result, ensure};
+use sentinel::{
+    judge::verdict::{Cause, Level, Signal},
+    sense::limits,
+};
 use sentinel_tests::{
     agent::{Options, Seen},
     scene::Scene,
@@ -18,9 +21,24 @@ const SOON: Duration = Duration::from_secs(3);
 const FEVER_SOON: Duration = Duration::from_secs(20);
 const LOAD: [&str; 2] = ["--rps", "100"];
 const SPIN: [&str; 5] = ["spin", "--threads", "6", "--seconds", "60"];
-const LEAK: [&str; 5] = ["leak", "--mb-per-s", "20", "--seconds", "60"];
+/// A leak that would take all there is in five minutes is urgent; one that has hours is not.
+const EXHAUSTED_S: u64 = 300;
 /// How long a load that is no fault is watched.
 const CLEAN: Duration = Duration::from_secs(20);
+
+/// MB/s of an urgent leak on this host.
+fn urgent_pace() -> Result<u64> {
+    let memory = limits::host_memory().context("no /proc/meminfo")?;
+    let available = memory.available_bytes.context("no MemAvailable")?;
+    Ok(available / 1_000_000 / EXHAUSTED_S)
+}
+
+/// Starts it, for long enough to be seen and no longer.
+fn leak(scene: &Scene, mb_per_s: u64) -> Result<Workload> {
+    let (pace, most_mb) = (mb_per_s.to_string(), (40 * mb_per_s).to_string());
+    let args = ["leak", "--mb-per-s", &pace, "--max-mb", &most_mb, "--seconds", "60"];
+    Workload::start(scene.cgroup("leaky"), &args)
+}
 
 #[test]
 fn busy_tasks_are_named_and_the_bystander_stays_nominal() -> Result<()> {
@@ -40,12 +58,19 @@ fn busy_tasks_are_named_and_the_bystander_stays_nominal() -> Result<()> {
 fn a_leak_is_named_and_the_bystander_stays_nominal() -> Result<()> {
     let mut scene = Scene::start(&["leaky"], Options::new()?)?;
     scene.warm_up()?;
-    let leak = Workload::start(scene.cgroup("leaky"), &LEAK)?;
+    let pace = urgent_pace()?;
+    let leak = leak(&scene, pace)?;
     let seen = scene.veto("leaky", Signal::Fever, leak.onset_ns(), FEVER_SOON)?;
     ensure!(seen.verdict.cause == Cause::Leak, "{}", seen.line);
-    let velocity = seen.verdict.value.unwrap_or_default();
-    ensure!((15.0..25.0).contains(&velocity), "20 MB/s leak: {}", seen.line);
-    ensure!(seen.verdict.forecast.is_some(), "a leak has an end: {}", seen.line);
+    let velocity = seen.verdict.value.unwrap_or_default() / pace as f64;
+    ensure!((0.75..1.25).contains(&velocity), "{pace} MB/s leak: {}", seen.line);
+    let forecast = seen.verdict.forecast.context("a leak has an end")?;
+    let left_s = seen.verdict.features["left_mb"] / pace as f64;
+    ensure!(
+        (0.75..1.25).contains(&(forecast.exhaustion_s / left_s)),
+        "{left_s} s are left: {}",
+        seen.line
+    );
     assert_whole(&seen);
     scene.end()?;
     scene.only(&[("leaky", Signal::Fever)])?;
@@ -86,7 +111,7 @@ fn three_faults_at_once_show_as_three() -> Result<()> {
     let mut shop = Shop::open(&scene, &LOAD)?;
     scene.warm_up()?;
     let onset_ns = shop.lose_backend()?;
-    let leak = Workload::start(scene.cgroup("leaky"), &LEAK)?;
+    let leak = leak(&scene, urgent_pace()?)?;
     let spin = Workload::start(scene.cgroup("busy"), &SPIN)?;
     scene.veto("shop", Signal::Amplification, onset_ns, SOON)?;
     scene.veto("busy", Signal::Jitter, spin.onset_ns(), SOON)?;

@@ -14,9 +14,11 @@ mod linker;
 mod process;
 mod report;
 mod run;
+mod score;
 mod setup;
 mod test;
 mod toolchain;
+mod trial;
 mod vm;
 mod workspace;
 
@@ -54,6 +56,18 @@ enum Task {
     },
     /// Checks the order of the stages and the other rules of the house.
     Layers,
+    /// Runs the labelled corpus through the judge and prints how it did; `cargo xtask score --help` for its options.
+    Score {
+        /// Arguments for the score, such as `--kind leak --seeds 5 --verbose`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Real faults on this machine, repeated and measured: `cargo xtask trial --help`.
+    Trial {
+        /// The trial and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Sets up, builds the agent and runs `sentinel run` as root.
     Run {
         /// Arguments for `sentinel run`.
@@ -86,6 +100,8 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Layers => layers::check(workspace.root())?,
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
+        Task::Score { args } => return score::score(&workspace, &args),
+        Task::Trial { args } => return trial::trial(&workspace, &args),
         Task::Run { args } => run::run(&workspace, &args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -45,6 +45,14 @@ impl Calibration {
         self.alone / 2.0
     }
 
+    /// The same in standard deviations of a normal distribution, one-sided, after the leading term of its tail:
+    /// `p = exp(-z^2 / 2) / (z sqrt(2 pi))`.
+    #[must_use]
+    pub(super) fn paired_sigmas(&self) -> f64 {
+        let twice = 2.0 * std::f64::consts::LN_10 * self.paired();
+        (twice - (std::f64::consts::TAU * twice).ln()).max(1.0).sqrt()
+    }
+
     /// As it stands in a verdict.
     #[must_use]
     pub(super) const fn published(&self) -> verdict::Calibration {

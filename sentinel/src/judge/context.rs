@@ -9,6 +9,7 @@ use super::{
     calibration::Calibration,
     cpus::{CpuHistory, Cpus},
     evidence::{Reading, unix_s},
+    fever::OverHorizons,
     incident::Register,
     statistics::trajectory::Trajectory,
 };
@@ -59,8 +60,14 @@ pub(super) struct Context {
     pub(super) running: Top,
     /// The same, as far as this reading was judged.
     pub(super) running_next: Top,
+    /// Tasks of all scopes that want a CPU for longer than a moment, by the reading before.
+    pub(super) stuck_tasks: f64,
+    /// The same, as far as this reading was judged.
+    pub(super) stuck_tasks_next: f64,
     /// The scope that grows most, MB/s.
     pub(super) growing: Top,
+    /// The greatest rise of a single scope over each horizon of fever, MB.
+    pub(super) most_grown_mb: OverHorizons,
     /// A scope's own growth is being judged as a leak: the host need not say it again.
     pub(super) leak_named: bool,
 }
@@ -86,7 +93,10 @@ impl Context {
             waiting: Top::default(),
             running: Top::default(),
             running_next: Top::default(),
+            stuck_tasks: 0.0,
+            stuck_tasks_next: 0.0,
             growing: Top::default(),
+            most_grown_mb: OverHorizons::default(),
             leak_named: false,
         }
     }
@@ -102,6 +112,7 @@ impl Context {
         {
             self.waiting = Top::default();
             self.running = std::mem::take(&mut self.running_next);
+            self.stuck_tasks = std::mem::take(&mut self.stuck_tasks_next);
             let reading = Reading {
                 end_ns: sample.now.monotonic_ns,
                 elapsed_ns,
@@ -111,6 +122,7 @@ impl Context {
         }
         if sample.elapsed.mem_ns.is_some() {
             self.growing = Top::default();
+            self.most_grown_mb = OverHorizons::default();
             self.leak_named = false;
         }
         self.observe_memory(sample);

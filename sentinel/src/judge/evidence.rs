@@ -82,7 +82,7 @@ pub(super) struct Evidence {
     /// Phase.
     pub(super) phase: Option<Phase>,
     /// Where connection attempts fail most.
-    pub(super) worst_destination: Option<Destination>,
+    pub(super) destination: Option<Destination>,
     /// Named numbers.
     pub(super) features: BTreeMap<String, f64>,
     /// Window, milliseconds.

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     context::Context,
     evidence::Evidence,
-    verdict::{self, Cause, Level, SCHEMA, Signal, Verdict},
+    verdict::{self, Cause, Level, Phase, SCHEMA, Signal, Verdict},
 };
 
 /// What a verdict says, without who says it.
@@ -89,6 +89,7 @@ impl Reporter {
             acceleration_per_s2: evidence.acceleration_per_s2,
             forecast: evidence.forecast,
             risk: evidence.risk,
+            destination: evidence.destination,
             incident: statement.incident,
             features: evidence.features,
             window_ms: evidence.window_ms,
@@ -242,29 +243,50 @@ fn amplification(name: &str, cause: Cause, evidence: &Evidence) -> String {
     let usual = evidence
         .baseline
         .map_or_else(String::new, |baseline| format!(" (baseline {:.2})", baseline.mean));
-    let worst = evidence.worst_destination.map_or_else(String::new, |worst| {
+    let worst = evidence.destination.map_or_else(String::new, |worst| {
         format!(", most often at {}", SocketAddr::new(worst.address, worst.port))
     });
+    let requests = |alpha: f64| format!("{name} sends {alpha:.1} requests for each one it receives{usual}");
+    let failures = feature(evidence, "connect_failures_per_s");
     match (cause, evidence.value) {
+        (Cause::RetryStorm, Some(_)) if evidence.phase == Some(Phase::Healthy) => latent(name, evidence),
+        (Cause::RetryStorm, Some(alpha)) if evidence.phase == Some(Phase::Metastable) => {
+            let sentence = requests(alpha);
+            format!(
+                "{sentence}, and they fail{worst}; what set it off is gone and its retries alone keep it overloaded"
+            )
+        }
         (Cause::Flood, _) => {
             let packets = feature(evidence, "packets_out_per_s");
             format!("{name} sends {packets:.0} packets per second and receives next to none")
         }
-        (Cause::RetryStorm, Some(alpha)) => {
-            format!("{name} sends {alpha:.1} requests for each one it receives{usual}, and they fail{worst}")
-        }
-        (Cause::RetryStorm, None) => {
-            let failures = feature(evidence, "connect_failures_per_s");
+        (Cause::RetryStorm, Some(alpha)) => requests(alpha) + ", and they fail" + &worst,
+        (Cause::RetryStorm | Cause::Undetermined, None) => {
             let share = 100.0 * feature(evidence, "failing_share");
             format!(
                 "{name} keeps connecting in vain: {failures:.0} attempts per second fail, {share:.0} % of all{worst}"
             )
         }
-        (_, alpha) => {
-            let alpha = alpha.unwrap_or(0.0);
-            format!("{name} sends {alpha:.1} requests for each one it receives{usual}")
+        (Cause::Undetermined, Some(alpha)) => {
+            let share = 100.0 * feature(evidence, "failed_share");
+            requests(alpha) + &format!(" and {share:.0} % fail{worst}; whether that is as always is not known yet")
         }
+        (_, alpha) => requests(alpha.unwrap_or(0.0)),
     }
+}
+
+/// It is well now, and retries would keep it down.
+fn latent(name: &str, evidence: &Evidence) -> String {
+    evidence.risk.map_or_else(
+        || format!("{name} is well now"),
+        |risk| {
+            format!(
+                "{name} is well now, but asks {:.0} requests/s, makes {:.1} attempts for each that fails and its backend \
+                 answered at most {:.0}/s: a failure would sustain itself",
+                risk.load_per_s, risk.attempts_per_failure, risk.capacity_per_s
+            )
+        },
+    )
 }
 
 /// For the host: the scope that has most to do with it. For a scope that others starve: who holds the CPUs.

@@ -143,8 +143,6 @@ pub(super) struct ScopeState {
     jitter: Option<Track<Jitter>>,
     fever: Option<Track<Fever>>,
     amplification: Option<Track<Amplification>>,
-    /// Where its attempts failed most when that was last looked at.
-    worst_destination: Option<Destination>,
 }
 
 impl ScopeState {
@@ -154,7 +152,6 @@ impl ScopeState {
         Self {
             scope: Arc::clone(scope),
             listed_ns: 0,
-            worst_destination: None,
             jitter: on(config.jitter.enabled).map(|()| {
                 let track = Track::new(Jitter::default(), newborn);
                 if newborn {
@@ -163,7 +160,7 @@ impl ScopeState {
                     track.silent_for(jitter::WARM_UP_NS)
                 }
             }),
-            fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host), newborn)),
+            fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host, newborn), newborn)),
             amplification: on(config.amplification.enabled && !is_host)
                 .map(|()| Track::new(Amplification::default(), newborn)),
         }
@@ -191,6 +188,7 @@ impl ScopeState {
         if self.scope.kind == ScopeKind::Cgroup {
             context.waiting.offer(&self.scope, track.judge.waiting_ms_per_s());
             context.running_next.offer(&self.scope, track.judge.runnable_tasks());
+            context.stuck_tasks_next += track.judge.stuck_tasks();
         } else {
             finding = finding.at_most(Level::Watch);
         }
@@ -215,6 +213,9 @@ impl ScopeState {
         match self.scope.kind {
             ScopeKind::Cgroup => {
                 context.growing.offer(&self.scope, track.judge.value());
+                for (most, rise) in context.most_grown_mb.iter_mut().zip(track.judge.over_horizons()) {
+                    *most = most.max(rise);
+                }
                 context.leak_named |= finding.cause == Cause::Leak;
             }
             ScopeKind::Other => finding = finding.at_most(Level::Watch),
@@ -234,7 +235,6 @@ impl ScopeState {
         config: &AmplificationConfig,
     ) {
         let Some(track) = &mut self.amplification else { return };
-        self.worst_destination = input.worst_destination.or(self.worst_destination);
         let reading = desk.reading(desk.elapsed.net_ns).zip(input.net);
         let last_ns = reading.map_or(desk.now.monotonic_ns, |(reading, _)| {
             reading.end_ns - reading.elapsed_ns
@@ -251,13 +251,18 @@ impl ScopeState {
             );
         }
         let Some((reading, net)) = reading else { return };
-        let mut finding = track.judge.observe(reading, net, context, config);
+        let mut finding = track
+            .judge
+            .observe(reading, net, input.worst_destination, context, config);
         if self.scope.kind != ScopeKind::Cgroup {
             finding = finding.at_most(Level::Watch);
         }
-        if let Some(said) = track.settle(desk.now, reading, finding, track.judge.value(), desk.config) {
-            let mut evidence = track.judge.evidence();
-            evidence.worst_destination = self.worst_destination;
+        let turned = track.judge.turned();
+        let said = track
+            .settle(desk.now, reading, finding, track.judge.value(), desk.config)
+            .or_else(|| turned.then(|| track.again(&finding)).flatten());
+        if let Some(said) = said {
+            let evidence = track.judge.evidence();
             desk.say(&self.scope, Signal::Amplification, said, evidence, track, context);
         }
     }

@@ -94,6 +94,18 @@ impl<T> Track<T> {
         })
     }
 
+    /// The level as it stands, when something else about it is worth saying; `None` below `watch`.
+    #[must_use]
+    pub(super) fn again(&self, finding: &Finding) -> Option<Said> {
+        let level = self.ladder.level();
+        (level >= Level::Watch).then_some(Said {
+            level,
+            previous: level,
+            cause: self.cause,
+            calming: finding.wanted < level,
+        })
+    }
+
     /// No reading since `last_ns`. What there is to say when that made it unknown just now.
     pub(super) fn missing(&mut self, last_ns: u64, config: &JudgeConfig) -> Option<Said> {
         let previous = self.ladder.level();

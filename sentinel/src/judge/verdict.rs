@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Autonomy, sense::sample::Scope};
+use crate::{
+    config::Autonomy,
+    sense::sample::{Destination, Scope},
+};
 
 /// The schema name in every verdict.
 pub const SCHEMA: &str = "sentinel.verdict/1";
@@ -63,6 +66,9 @@ pub struct Verdict {
     /// What would happen if requests began to fail; `None` where load or capacity was not measured.
     #[serde(default)]
     pub risk: Option<Risk>,
+    /// Where most of its connection attempts fail; `None` when none do.
+    #[serde(default)]
+    pub destination: Option<Destination>,
     /// The incident it belongs to; `None` when nothing is wrong and nothing just ended.
     #[serde(default)]
     pub incident: Option<Incident>,
@@ -229,14 +235,31 @@ pub struct Calibration {
 /// Time to exhaustion.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
-    /// Seconds until the limit is reached at the present slope.
+    /// Seconds until the limit is reached on the present course.
     pub exhaustion_s: f64,
-    /// Earliest, at the upper end of the slope's interval.
+    /// Earliest: the lower end of an interval meant to hold the true time in 19 of 20 cases.
     pub earliest_s: f64,
-    /// Latest, at the lower end; `None` when the lower end never reaches it.
+    /// Latest, its upper end; `None` when it may never be reached.
     pub latest_s: Option<f64>,
     /// The limit, bytes.
     pub limit_bytes: u64,
+    /// What became of this scope's earlier forecasts; `None` until one was scored.
+    #[serde(default)]
+    pub score: Option<ForecastScore>,
+}
+
+/// How good a scope's forecasts were. Each is scored once: when memory is gone, or at half of its time by how far along
+/// its course memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ForecastScore {
+    /// Forecasts kept for scoring.
+    pub made: u64,
+    /// Those that came to be scored.
+    pub scored: u64,
+    /// Share of them whose interval held the true time, 0 to 1.
+    pub inside_share: f64,
+    /// Median of the last 15 errors, as a share of the true time, 0 to 1.
+    pub median_error_share: f64,
 }
 
 /// Whether retries alone would keep a scope overloaded once its requests began to fail.

@@ -11,6 +11,11 @@ pub struct Limits {
     pub memory_max_bytes: Option<u64>,
     /// `memory.current`, bytes. `None` where the memory controller is not enabled.
     pub memory_current_bytes: Option<u64>,
+    /// `memory.high`, bytes. `None` as for `memory.max`.
+    pub memory_high_bytes: Option<u64>,
+    /// Page cache and reclaimable slab, bytes: `inactive_file`, `active_file` and `slab_reclaimable` of `memory.stat`. `None`
+    /// without a limit: the kernel has to sum up statistics for it.
+    pub memory_reclaimable_bytes: Option<u64>,
     /// Time tasks were held back by `cpu.max` since the cgroup was made: `throttled_usec` of `cpu.stat`, microseconds.
     /// `None` where the CPU controller is not enabled.
     pub throttled_us: Option<u64>,
@@ -25,12 +30,21 @@ pub struct HostMemory {
     pub available_bytes: Option<u64>,
 }
 
-/// Reads the limits of the cgroup whose directory is `dir`: three small files.
+/// Reads the limits of the cgroup whose directory is `dir`: four small files, and one more where there is a limit.
 #[must_use]
 pub fn read(dir: &Path) -> Limits {
     let number = |file: &str| fs::read_to_string(dir.join(file)).ok()?.trim_end().parse().ok();
+    let memory_max_bytes: Option<u64> = number("memory.max");
+    let memory_high_bytes: Option<u64> = number("memory.high");
+    let limited = memory_max_bytes.or(memory_high_bytes).is_some();
     Limits {
-        memory_max_bytes: number("memory.max"),
+        memory_max_bytes,
+        memory_high_bytes,
+        memory_reclaimable_bytes: limited
+            .then(|| fs::read_to_string(dir.join("memory.stat")).ok())
+            .flatten()
+            .as_deref()
+            .and_then(reclaimable),
         memory_current_bytes: number("memory.current"),
         throttled_us: fs::read_to_string(dir.join("cpu.stat"))
             .ok()
@@ -55,6 +69,19 @@ fn throttled_us(cpu_stat: &str) -> Option<u64> {
         .find_map(|line| line.strip_prefix("throttled_usec ")?.parse().ok())
 }
 
+/// `None` when a line is missing: a sum of some would look like all.
+fn reclaimable(memory_stat: &str) -> Option<u64> {
+    let line = |name: &str| {
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<u64>().ok();
+        memory_stat.lines().find_map(value)
+    };
+    Some(
+        line("inactive_file")?
+            .saturating_add(line("active_file")?)
+            .saturating_add(line("slab_reclaimable")?),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +99,11 @@ mod tests {
         let dir = cgroup(&[
             ("memory.max", "1073741824\n"),
             ("memory.current", "4096\n"),
+            ("memory.high", "max\n"),
+            (
+                "memory.stat",
+                "anon 1000\nfile 900\ninactive_file 300\nactive_file 500\nunevictable 0\nslab_reclaimable 20\nslab 50\n",
+            ),
             (
                 "cpu.stat",
                 "usage_usec 9\nuser_usec 5\nsystem_usec 4\nnr_periods 2\nnr_throttled 1\nthrottled_usec 1234\n",
@@ -80,6 +112,8 @@ mod tests {
         let expected = Limits {
             memory_max_bytes: Some(1 << 30),
             memory_current_bytes: Some(4096),
+            memory_high_bytes: None,
+            memory_reclaimable_bytes: Some(820),
             throttled_us: Some(1234),
         };
         assert_eq!(read(dir.path()), expected);
@@ -87,7 +121,14 @@ mod tests {
 
     #[test]
     fn max_is_no_limit_and_a_missing_file_is_not_measured() {
-        let dir = cgroup(&[("memory.max", "max\n"), ("cpu.stat", "usage_usec 9\n")]);
+        let dir = cgroup(&[
+            ("memory.max", "max\n"),
+            (
+                "memory.stat",
+                "inactive_file 300\nactive_file 500\nslab_reclaimable 20\n",
+            ),
+            ("cpu.stat", "usage_usec 9\n"),
+        ]);
         assert_eq!(read(dir.path()), Limits::default());
         assert_eq!(read(Path::new("/nonexistent")), Limits::default());
     }

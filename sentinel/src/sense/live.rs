@@ -227,6 +227,8 @@ impl Live {
         let limits = limits::read(dir);
         sample.memory_max_bytes = limits.memory_max_bytes;
         sample.memory_current_bytes = limits.memory_current_bytes;
+        sample.memory_high_bytes = limits.memory_high_bytes;
+        sample.memory_reclaimable_bytes = limits.memory_reclaimable_bytes;
         if let Some(now) = limits.throttled_us {
             let before = self.last.throttled_us.insert(id, now);
             sample.throttled_ns = before.map(|before| now.saturating_sub(before).saturating_mul(1000));

@@ -111,6 +111,13 @@ pub struct ScopeSample {
     /// `memory.current` in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_current_bytes: Option<u64>,
+    /// `memory.high` in bytes, where the memory controller sets one: above it allocations are held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_high_bytes: Option<u64>,
+    /// What reclaim could take of `memory.current` without a loss: page cache and reclaimable slab of `memory.stat`, bytes.
+    /// Read only where there is a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_reclaimable_bytes: Option<u64>,
     /// Time throttled by `cpu.max` (`throttled_usec` of `cpu.stat`) since the last sample, nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled_ns: Option<u64>,

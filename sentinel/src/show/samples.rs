@@ -63,6 +63,7 @@ pub(super) fn verdict(path: &str) -> Verdict {
         calibration: None,
         forecast: None,
         risk: None,
+        destination: None,
         incident: None,
         features: BTreeMap::from([("connect_attempts_per_s".to_owned(), 940.0)]),
         window_ms: 2000,

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 
-use super::{attempts, cpu, exchange, http, memory, tcp};
+use super::{attempts, cpu, exchange, growth, http, memory, overload, tcp};
 
 /// Loads for the contracts: each does one thing, for a bounded time, and says in JSON lines what it did.
 #[derive(Debug, Parser)]
@@ -17,6 +17,8 @@ pub enum Command {
     Sleep(cpu::Sleep),
     /// Takes memory at a steady pace and never gives it back.
     Leak(memory::Leak),
+    /// Holds memory along a known course.
+    Growth(growth::Growth),
     /// Takes memory once and keeps it.
     AllocOnce(memory::AllocOnce),
     /// Maps and unmaps memory in a loop.
@@ -27,6 +29,12 @@ pub enum Command {
     HttpBackend(http::Backend),
     /// Sends HTTP requests on a schedule that does not wait for answers.
     HttpClient(http::Client),
+    /// A backend of known capacity, which also does work nobody waits for any more.
+    OverloadBackend(overload::backend::Backend),
+    /// A gateway that retries.
+    OverloadGateway(overload::gateway::Gateway),
+    /// An open-loop client whose load can rise for a while, and that says what came back.
+    OverloadClient(overload::client::Client),
     /// Accepts connections and reads, or echoes, what arrives.
     TcpServer(tcp::Server),
     /// Sends a number of bytes over one connection.
@@ -52,11 +60,15 @@ impl Command {
             Self::Duty(load) => load.run(),
             Self::Sleep(load) => load.run(),
             Self::Leak(load) => load.run(),
+            Self::Growth(load) => load.run(),
             Self::AllocOnce(load) => load.run(),
             Self::Pages(load) => load.run(),
             Self::Pagecache(load) => load.run(),
             Self::HttpBackend(load) => load.run(),
             Self::HttpClient(load) => load.run(),
+            Self::OverloadBackend(load) => load.run(),
+            Self::OverloadGateway(load) => load.run(),
+            Self::OverloadClient(load) => load.run(),
             Self::TcpServer(load) => load.run(),
             Self::Transfer(load) => load.run(),
             Self::Exchange(load) => load.run(),

@@ -151,7 +151,7 @@ impl Pagecache {
 }
 
 /// Memory of which each page was written to.
-fn touched(bytes: usize) -> Vec<u8> {
+pub(super) fn touched(bytes: usize) -> Vec<u8> {
     let mut memory = vec![0_u8; bytes];
     for page in memory.chunks_mut(PAGE_BYTES) {
         page[0] = 1;

@@ -7,8 +7,10 @@ pub mod attempts;
 pub mod command;
 pub mod cpu;
 pub mod exchange;
+pub mod growth;
 pub mod http;
 pub mod memory;
+pub mod overload;
 pub mod port;
 pub mod tcp;
 
@@ -114,6 +116,20 @@ impl Workload {
     pub fn report(&mut self, limit: Duration) -> Result<Value> {
         self.process.wait(limit)?;
         self.event("report", READY_LIMIT)
+    }
+
+    /// What it has said so far.
+    #[must_use]
+    pub const fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// True once it has ended.
+    ///
+    /// # Errors
+    /// It could not be waited for.
+    pub fn ended(&mut self) -> Result<bool> {
+        Ok(self.process.ended()?.is_some())
     }
 
     /// Ends it at once, as a crash would.

@@ -9,7 +9,7 @@ use super::{
     Kernel, Programs,
     initramfs::{Initramfs, Task},
     kernels::Image,
-    qemu,
+    qemu::{self, Size},
     serial::{self, Boot, Part},
 };
 use crate::{
@@ -50,13 +50,13 @@ pub(super) fn run(
         .with_context(|| format!("writing {}", initrd.display()))?;
     let mut notes = Vec::new();
     let log = folder.join("serial.log");
-    let (mut boot, mut times) = qemu::boot(kernel, image, &initrd, &log)?;
+    let (mut boot, mut times) = qemu::boot(kernel, image, &initrd, &log, Size::USUAL)?;
     if let (false, Some(crash)) = (boot.complete, &boot.crash) {
         let kept = folder.join("serial.crashed.log");
         let _ = fs::rename(&log, &kept);
         println!("the kernel crashed ({crash}; {}): one more boot", kept.display());
         notes.push(format!("second boot after a crash ({crash})"));
-        (boot, times) = qemu::boot(kernel, image, &initrd, &log)?;
+        (boot, times) = qemu::boot(kernel, image, &initrd, &log, Size::USUAL)?;
     }
     let mut done = count(&boot, &log);
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());

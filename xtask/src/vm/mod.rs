@@ -12,6 +12,9 @@ mod kernels;
 mod qemu;
 mod serial;
 mod sources;
+mod trial;
+
+pub(crate) use trial::trial;
 
 use crate::{
     report::{Report, Tally},

@@ -19,8 +19,23 @@ use super::{
 };
 use crate::process::{self, Missing};
 
-/// A boot that takes longer is ended.
-const LIMIT: Duration = Duration::from_secs(600);
+/// What one boot may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Memory, megabytes.
+    pub(super) memory_mb: u32,
+    /// A boot that takes longer is ended.
+    pub(super) limit: Duration,
+}
+
+impl Size {
+    /// For contracts.
+    pub(super) const USUAL: Self = Self {
+        memory_mb: 1024,
+        limit: Duration::from_secs(600),
+    };
+}
+
 /// How one boot went by the clock.
 pub(super) struct Times {
     /// From power on to the first word of init; `None` if it never came.
@@ -30,7 +45,7 @@ pub(super) struct Times {
 }
 
 /// The emulator, as each kernel needs it.
-fn emulator(kernel: &Kernel, image: &Image, initrd: &Path) -> Result<Command> {
+fn emulator(kernel: &Kernel, image: &Image, initrd: &Path, size: Size) -> Result<Command> {
     let program: PathBuf = process::which("qemu-system-x86_64").ok_or_else(|| {
         Missing(
             "qemu-system-x86_64 is missing: get it with `apt-get install --no-install-recommends qemu-system-x86`"
@@ -48,22 +63,21 @@ fn emulator(kernel: &Kernel, image: &Image, initrd: &Path) -> Result<Command> {
         "tcg,thread=single",
         "-cpu",
         cpu,
-        "-m",
-        "1024",
         "-smp",
         "2",
         "-nographic",
         "-no-reboot",
     ]);
+    command.arg("-m").arg(size.memory_mb.to_string());
     command.arg("-kernel").arg(&image.vmlinuz).arg("-initrd").arg(initrd);
     command.args(["-append", "console=ttyS0 quiet panic=-1"]);
     Ok(command)
 }
 
 /// Boots once; the serial line goes to `log`.
-pub(super) fn boot(kernel: &Kernel, image: &Image, initrd: &Path, log: &Path) -> Result<(Boot, Times)> {
+pub(super) fn boot(kernel: &Kernel, image: &Image, initrd: &Path, log: &Path, size: Size) -> Result<(Boot, Times)> {
     let start = process::now();
-    let mut command = emulator(kernel, image, initrd)?;
+    let mut command = emulator(kernel, image, initrd, size)?;
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -71,7 +85,7 @@ pub(super) fn boot(kernel: &Kernel, image: &Image, initrd: &Path, log: &Path) ->
         .with_context(|| format!("{} could not be started", process::shown(&command)))?;
     let (mut text, mut ready) = (Vec::new(), None);
     let chunks = chunks(&mut child)?;
-    while let Some(left) = LIMIT.checked_sub(start.elapsed()) {
+    while let Some(left) = size.limit.checked_sub(start.elapsed()) {
         let Ok(chunk) = chunks.recv_timeout(left) else { break };
         text.extend(chunk);
         if ready.is_none() && text.windows(18).any(|window| window == b"SENTINEL-VM ready ") {

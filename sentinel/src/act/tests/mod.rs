@@ -58,6 +58,7 @@ fn verdict_of(unit: &str, previous: Level, level: Level) -> Verdict {
         calibration: None,
         forecast: None,
         risk: None,
+        destination: None,
         incident: None,
         features: BTreeMap::new(),
         window_ms: 2000,

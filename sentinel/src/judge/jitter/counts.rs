@@ -172,6 +172,11 @@ impl View {
         ratio(self.involuntary_per_s, self.involuntary_per_s + self.voluntary_per_s)
     }
 
+    /// Time on a CPU between two sleeps, milliseconds; infinite when nobody sleeps.
+    pub(super) fn run_ms(&self) -> f64 {
+        ratio(self.running_tasks * 1e3, self.voluntary_per_s).unwrap_or(f64::INFINITY)
+    }
+
     /// Switches that took the CPU away, for each second on a CPU.
     pub(super) fn preemptions_per_cpu_s(&self) -> Option<f64> {
         ratio(self.involuntary_per_s, self.running_tasks)

@@ -16,13 +16,20 @@ const WATCH: f64 = 0.14;
 const VETO: f64 = 0.28;
 /// The same for a scope that has no past to say what is usual: as it starts it may crowd for a moment.
 const VETO_WITHOUT_PAST: f64 = 0.5;
-/// The sum never rises above this: calm is soon seen.
+/// The sum never rises above this.
 const LIMIT: f64 = 0.6;
+/// A crowd that was last seen this long ago, seconds, is not there now; after the longer time it is forgotten.
+const NOW_S: f64 = 1.0;
+const FORGOTTEN_S: f64 = 3.0;
 /// What it loses per second in which there is no crowd, though nothing be asked of the CPUs.
 const CALM_PER_S: f64 = 0.04;
-/// Tasks that give up the CPU by themselves are done with something: their crowd is a queue that moves, and counts a
-/// tenth.
-const MOVING: f64 = 0.1;
+/// Tasks that give up the CPU by themselves are done with something: their crowd is a queue that moves, as that of a
+/// build with many jobs does. It may wait four times as long as it runs, and beyond that counts a tenth. So it is where
+/// tasks run up to the first time between two sleeps, milliseconds; from the second one on they are stuck.
+pub(super) const MOVING_MS: f64 = 4.0;
+const STUCK_MS: f64 = 16.0;
+const TOLERABLE_SHARE_MOVING: f64 = 0.8;
+const WEIGHT_MOVING: f64 = 0.1;
 
 /// The crowd of one reading.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +38,16 @@ pub(super) struct Crowd {
     pub(super) waiting_share: f64,
     /// Share of the reading in which the CPUs were busy.
     pub(super) busy_share: f64,
-    /// Tasks were mostly taken off the CPU, not done.
-    pub(super) preempted: bool,
+    /// Time on a CPU between two sleeps, milliseconds; infinite when nobody sleeps.
+    pub(super) run_ms: f64,
 }
 
 /// The sum.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Crowding {
     sum: f64,
+    /// Seconds since it rose.
+    calm_s: f64,
 }
 
 /// What the sum says.
@@ -55,8 +64,14 @@ pub(super) enum Lasting {
 impl Crowding {
     /// A reading of that many seconds in which there was a crowd.
     pub(super) fn rise(&mut self, seconds: f64, crowd: Crowd) {
-        let beyond = (crowd.waiting_share - TOLERABLE_SHARE).clamp(0.0, MOST);
-        let weight = if crowd.preempted { 1.0 } else { MOVING };
+        let stuck = ((crowd.run_ms / MOVING_MS).log2() / (STUCK_MS / MOVING_MS).log2()).clamp(0.0, 1.0);
+        let between = |moving: f64, still: f64| moving + (still - moving) * stuck;
+        let tolerable = between(TOLERABLE_SHARE_MOVING, TOLERABLE_SHARE);
+        let weight = between(WEIGHT_MOVING, 1.0);
+        let beyond = (crowd.waiting_share - tolerable).clamp(0.0, MOST);
+        if beyond > 0.0 {
+            self.calm_s = 0.0;
+        }
         self.add(beyond * weight * crowd.busy_share.clamp(0.0, 1.0) * seconds);
     }
 
@@ -64,19 +79,26 @@ impl Crowding {
     /// share of it. What ran undisturbed says more than what did not run.
     pub(super) fn fall(&mut self, seconds: f64, wanted: f64, waiting_share: f64) {
         let better = (TOLERABLE_SHARE - waiting_share).clamp(0.0, 1.0) * wanted.clamp(0.0, 1.0);
+        self.calm_s += seconds;
+        if self.calm_s >= FORGOTTEN_S {
+            self.sum = 0.0;
+        }
         self.add(-(CALM_PER_S + better) * seconds);
     }
 
     fn add(&mut self, change: f64) {
         let sum = self.sum + change;
         self.sum = if sum.is_finite() { sum.clamp(0.0, LIMIT) } else { 0.0 };
+        self.calm_s = if self.calm_s.is_finite() { self.calm_s } else { 0.0 };
     }
 
     /// Whether it lasts. `has_past`: there is a baseline that says what is usual.
     #[must_use]
     pub(super) fn lasting(&self, has_past: bool) -> Lasting {
         let veto = if has_past { VETO } else { VETO_WITHOUT_PAST };
-        if self.sum >= veto {
+        if self.calm_s >= NOW_S {
+            Lasting::Short
+        } else if self.sum >= veto {
             Lasting::Proven
         } else if self.sum >= WATCH {
             Lasting::Noticed
@@ -100,7 +122,7 @@ mod tests {
         Some(Crowd {
             waiting_share: 1.0 - 2.0 / tasks,
             busy_share: 1.0,
-            preempted: true,
+            run_ms: f64::INFINITY,
         })
     }
 
@@ -151,7 +173,7 @@ mod tests {
         let crowd = Crowd {
             waiting_share: f64::NAN,
             busy_share: f64::INFINITY,
-            preempted: true,
+            run_ms: f64::INFINITY,
         };
         crowding.rise(1.0, crowd);
         crowding.fall(f64::NAN, f64::NAN, f64::NAN);

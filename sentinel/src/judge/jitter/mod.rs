@@ -246,6 +246,7 @@ impl Jitter {
         evidence.feature("voluntary_baseline_per_s", self.past.voluntary.mean());
         evidence.feature("involuntary_per_s", view.involuntary_per_s);
         evidence.feature("preemptions_per_cpu_s", view.preemptions_per_cpu_s());
+        evidence.feature("on_cpu_ms_per_sleep", view.run_ms());
         evidence.feature("throttled_share", self.throttling.share);
         evidence.feature("host_busy_cpus", context.second.busy);
         evidence.feature("host_run_queue_per_cpu", context.second.queue_mean);

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     Jitter,
     counts::View,
-    crowding::{Crowd, Lasting, TOLERABLE_SHARE},
+    crowding::{Crowd, Lasting, MOVING_MS, TOLERABLE_SHARE},
 };
 
 /// Calm before the level falls.
@@ -57,15 +57,19 @@ const THROTTLED_HARD: f64 = 0.2;
 const OWN_CROWD: f64 = 1.2;
 /// Least share of the busy CPU time for a scope to be in its own way.
 const OWN_SHARE: f64 = 0.25;
-/// Waiting tasks per CPU, and times what the load explains, of a queue that the load does not explain.
-const UNEXPLAINED_PER_CPU: f64 = 0.4;
+/// Waiting tasks, and times what the load explains, of a queue that the load does not explain; and the share of the CPUs
+/// below which they have time.
+const UNEXPLAINED_TASKS: f64 = 0.8;
 const UNEXPLAINED_FACTOR: f64 = 2.5;
+const FREE_SHARE: f64 = 0.6;
 /// Voluntary switches per second, and times the baseline's, that make a convoy of a scope that got at least this much
 /// CPU before, milliseconds per second, and gets no more now.
 const CONVOY_PER_S: f64 = 1000.0;
 const CONVOY_FACTOR: f64 = 5.0;
 const CONVOY_ON_CPU_MS_PER_S: f64 = 20.0;
 const CONVOY_PROGRESS: f64 = 1.1;
+/// Runnable tasks per CPU from which on somebody must be without.
+const STARVING_QUEUE: f64 = 2.0;
 /// Share of the time wanted that a victim waits.
 const STARVED_SHARE: f64 = 0.35;
 const STARVED_SHARE_WITHOUT_PAST: f64 = 0.5;
@@ -73,6 +77,8 @@ const STARVED_SHARE_WITHOUT_PAST: f64 = 0.5;
 /// What speaks for a fault. Each of them can be there without the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Signs {
+    /// It waits more than the floor, and more than an odd collision. No sign by itself: without it most are not looked at.
+    pub(super) noticed: bool,
     /// Dispersion is rare in the scope's own past, as rare as one of two signs has to be.
     pub(super) dispersion: bool,
     /// It is as rare as a sign alone has to be.
@@ -110,6 +116,15 @@ impl Signs {
 }
 
 impl Jitter {
+    /// Tasks that want a CPU for longer than a moment: what others may have to wait for.
+    pub(in crate::judge) fn stuck_tasks(&self) -> f64 {
+        if self.view.run_ms() >= MOVING_MS {
+            self.view.runnable_tasks()
+        } else {
+            0.0
+        }
+    }
+
     /// The signs. Those of waiting count only where tasks wait more than the floor, and for a noticeable share of the
     /// time that they want a CPU: variance of what hardly happens is no news. A limit and a convoy need no such waits.
     pub(super) fn signs(&self, reading: Reading, context: &Context, config: &JitterConfig) -> Signs {
@@ -129,6 +144,7 @@ impl Jitter {
         };
         let dispersion = rare(context.calibration.paired());
         Signs {
+            noticed: true,
             dispersion,
             alone: dispersion && rare(context.calibration.alone()),
             waiting: view.waiting_tasks * 1e3 > WAITING_FACTOR * past.waiting.mean().unwrap_or(0.0),
@@ -182,31 +198,32 @@ impl Jitter {
         let own = view.runnable_tasks() > OWN_CROWD * context.cpus
             && self.own_share(view, cpus).is_some_and(|share| share >= OWN_SHARE);
         let preempted = is_preempted(view);
-        let second = match cpus.queue_mean {
+        // Where the queues are not sampled, that tasks are taken off the CPU or wait as never before has to do.
+        let agreed = match cpus.queue_mean {
             Some(_) => cpus.queue_is_long(),
-            None => preempted,
+            None => preempted || self.signs.tail || self.signs.dispersion,
         };
-        let agreed = second || self.signs.tail || self.signs.dispersion;
         let crowd = own && agreed && cpus.is_saturated() && is_noticed(view, TOLERABLE_SHARE, context, config);
         crowd.then(|| Crowd {
             waiting_share: view.waiting_share.unwrap_or(0.0),
             busy_share: cpus.busy_share(),
-            preempted,
+            run_ms: if preempted { view.run_ms() } else { 0.0 },
         })
     }
 
     fn passing_crowd(&self, context: &Context, config: &JitterConfig) -> Option<Crowd> {
         let (view, cpus) = (&self.view, &context.second);
         let explained = cpus.explained_waiting_tasks()?;
-        let unexplained = view.waiting_tasks > UNEXPLAINED_PER_CPU * context.cpus
-            && view.waiting_tasks > UNEXPLAINED_FACTOR * explained;
-        let own = self.own_share(view, cpus).is_some_and(|share| share >= 0.5);
+        let unexplained = view.waiting_tasks > UNEXPLAINED_TASKS && view.waiting_tasks > UNEXPLAINED_FACTOR * explained;
+        // While CPUs have time, nobody else holds them: what waits is crowded on a part of them, or comes all at once.
+        let own = cpus.busy_share() < FREE_SHARE || self.own_share(view, cpus).is_some_and(|share| share >= 0.5);
         let agreed = (self.signs.tail || self.signs.dispersion) && is_preempted(view);
         let crowd = unexplained && own && agreed && is_noticed(view, TOLERABLE_SHARE, context, config);
         crowd.then(|| Crowd {
             waiting_share: view.waiting_share.unwrap_or(0.0),
             busy_share: cpus.busy_share(),
-            preempted: true,
+            // What runs between the bursts gives up the CPU by itself, and says nothing about them.
+            run_ms: f64::INFINITY,
         })
     }
 
@@ -218,7 +235,7 @@ impl Jitter {
             .or_else(|| self.thrashes())
             .or_else(|| self.jams())
             .or_else(|| self.starves(context))
-            .or_else(|| self.is_odd(context));
+            .or_else(|| self.is_odd());
         let Some((wanted, cause, hold)) = found else {
             return Finding {
                 wanted: Level::Nominal,
@@ -244,7 +261,7 @@ impl Jitter {
 
     /// Its own tasks are in its way, and it lasts.
     fn thrashes(&self) -> Option<(Level, Cause, Hold)> {
-        if !self.view.waiting_share.is_some_and(|share| share > TOLERABLE_SHARE) {
+        if !self.signs.noticed {
             return None;
         }
         match self.crowding.lasting(self.past.waiting.is_ready()) {
@@ -271,13 +288,16 @@ impl Jitter {
         };
         let share = self.view.waiting_share.filter(|_| self.signs.crowded)?;
         let others = self.own_share(&self.view, &context.second).unwrap_or(0.0) < 0.5;
-        let starved = others && share >= least && context.second.is_saturated();
+        // As many tasks as CPUs delay others for a moment each time, and so do many that come and go: a busy host.
+        let crowd = context.second.queue_mean.is_none_or(|mean| mean >= STARVING_QUEUE)
+            && context.stuck_tasks >= OWN_CROWD * context.cpus;
+        let starved = others && share >= least && crowd && context.second.is_saturated();
         starved.then_some((Level::Watch, Cause::Starved, STARVED))
     }
 
-    /// Something is unusual, or in the way, and none of the above.
-    fn is_odd(&self, context: &Context) -> Option<(Level, Cause, Hold)> {
-        let odd = self.signs.alone || self.signs.crowded && self.signs.queue && context.second.is_saturated();
+    /// Its waits are as they hardly ever were, its tasks are taken off the CPU, and none of the above.
+    fn is_odd(&self) -> Option<(Level, Cause, Hold)> {
+        let odd = self.signs.alone && self.signs.crowded && self.signs.preempted;
         odd.then_some((Level::Watch, Cause::Undetermined, UNDETERMINED))
     }
 }

@@ -7,6 +7,7 @@ pub(in crate::judge) mod dispersion;
 mod past;
 mod rank;
 mod rhythm;
+pub(in crate::judge) mod steps;
 pub(in crate::judge) mod trajectory;
 pub(in crate::judge) mod trend;
 pub(in crate::judge) mod window;

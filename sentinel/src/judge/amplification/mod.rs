@@ -1,0 +1,351 @@
+//! Judge of work: does a scope send more work than it is asked for, and does that work fail? Keeps what is known of one
+//! scope; what its signs mean stands in `signs`, what retries would do in `risk`.
+
+mod capacity;
+mod destination;
+mod phase;
+mod retries;
+mod risk;
+mod signs;
+mod work;
+
+use crate::{
+    config::AmplificationConfig,
+    sense::sample::{Destination, Net},
+};
+
+use super::{
+    context::Context,
+    evidence::{Evidence, Finding, Reading, SECOND_NS, ratio},
+    statistics::{Learn, Past, trajectory::Trajectory, window::Window},
+    threshold::Hold,
+    verdict::{Cause, Level, Phase},
+};
+
+use self::{
+    destination::Worst,
+    phase::{Phases, Symptoms},
+    risk::{LatentRisk, Step},
+    signs::{Pasts, Signs, quiet},
+    work::{View, Work},
+};
+
+/// Window of alpha, and of what has to be seen at once, nanoseconds.
+const WINDOW_NS: u64 = 2 * SECOND_NS;
+const FAST_NS: u64 = 3 * SECOND_NS / 5;
+/// Share of work that fails from which on it is hardly learned from, at least and against the usual.
+const LEARNED_SHARE: f64 = 0.05;
+const LEARNED_TIMES: f64 = 2.0;
+/// More requests for each one, without harm for this long, is the new usual.
+const ACCEPTED_NS: u64 = 300 * SECOND_NS;
+/// Seconds over which the slow mean forgets, how old it has to be, and how far above it alpha is learned with doubt.
+const ANCHOR_S: f64 = 1800.0;
+const YOUNG_S: f64 = 60.0;
+const DRIFT: f64 = 1.5;
+/// Seconds over which the share of one-way time forgets, and how many have to be seen.
+const ONE_WAY_S: f64 = 3600.0;
+const ONE_WAY_SEEN_S: f64 = 10.0;
+/// Time over which the highest rate of answers is looked for, nanoseconds.
+const BURST_NS: u64 = 2 * SECOND_NS / 5;
+/// Share of work that fails when nearly everything does.
+const BULK_SHARE: f64 = 0.9;
+/// Less than this share of what was answered before is sent: queues shrink.
+const DRAINS: f64 = 0.9;
+/// The risk has its own patience; nothing is added to it.
+const HOLD_RISK: Hold = Hold {
+    watch_ns: 0,
+    veto_ns: u64::MAX,
+    readings: 1,
+    clear_ns: 3 * SECOND_NS,
+};
+
+/// A mean over real time: plain while young, forgetting later.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlowMean {
+    mean: f64,
+    seconds: f64,
+}
+
+impl SlowMean {
+    fn learn(&mut self, value: f64, seconds: f64, memory_s: f64) {
+        self.seconds += seconds;
+        let weight = seconds / self.seconds.min(memory_s).max(seconds);
+        self.mean += weight * (value - self.mean);
+    }
+}
+
+/// The amplification of one scope.
+#[derive(Clone, Debug)]
+pub(super) struct Amplification {
+    window: Window<Work, 10>,
+    trajectory: Trajectory,
+    pasts: Pasts,
+    anchor: SlowMean,
+    one_way: SlowMean,
+    phases: Phases,
+    risk: LatentRisk,
+    worst: Worst,
+    view: View,
+    coverage: f64,
+    end_ns: u64,
+    /// How long there was a surplus that does no harm.
+    harmless_ns: u64,
+    turned: bool,
+    /// How long the usual answers have been missing.
+    silent_ns: u64,
+    /// The last reading asked for a `veto` because of retries.
+    held: bool,
+}
+
+impl Default for Amplification {
+    fn default() -> Self {
+        Self {
+            window: Window::new(WINDOW_NS),
+            trajectory: Trajectory::default(),
+            pasts: Pasts {
+                alpha: Past::new(0.05),
+                inbound: Past::new(1.0),
+                failing: Past::new(0.02),
+                packets: Past::new(100.0),
+                one_way_share: None,
+            },
+            anchor: SlowMean::default(),
+            one_way: SlowMean::default(),
+            phases: Phases::default(),
+            risk: LatentRisk::default(),
+            worst: Worst::default(),
+            view: View::default(),
+            coverage: 0.0,
+            end_ns: 0,
+            harmless_ns: 0,
+            turned: false,
+            silent_ns: 0,
+            held: false,
+        }
+    }
+}
+
+impl Amplification {
+    /// Takes in a reading, and the destination where attempts fail most if that was looked at; says what it asks for.
+    pub(super) fn observe(
+        &mut self,
+        reading: Reading,
+        net: &Net,
+        worst: Option<Destination>,
+        context: &Context,
+        config: &AmplificationConfig,
+    ) -> Finding {
+        let work = Work::of(net);
+        self.turned = false;
+        self.window.push(reading.end_ns, reading.elapsed_ns, &work);
+        self.worst.observe(reading.end_ns, worst);
+        let (sum, latest) = (self.window.sum(), self.window.latest(FAST_NS));
+        let (Some(seconds), Some(latest_s)) = (sum.seconds(), latest.seconds()) else {
+            return quiet();
+        };
+        self.view = View::of(&sum.counts, seconds);
+        self.coverage = sum.coverage();
+        self.end_ns = reading.end_ns;
+        if let Some(alpha) = self.view.alpha {
+            self.trajectory.push(reading.end_ns, alpha);
+        }
+        let fast = View::of(&latest.counts, latest_s);
+        let signs = Signs {
+            view: &self.view,
+            fast: &fast,
+            pasts: &self.pasts,
+            at: reading.at(),
+            paired: context.calibration.paired(),
+            alone: context.calibration.alone(),
+            repeated_per_s: self.worst.failures_per_s(),
+            fast_s: latest_s,
+            silent_ns: self.silent_ns,
+            held: self.held,
+            config,
+        };
+        let is_silent = signs.is_silent();
+        let mut finding = signs.judge();
+        if self.coverage < 0.5 {
+            finding = finding.at_most(Level::Watch);
+        }
+        let symptoms = self.symptoms(&signs, latest_s);
+        self.held = finding.wanted == Level::Veto && finding.cause == Cause::RetryStorm;
+        self.silent_ns = if is_silent {
+            self.silent_ns.saturating_add(reading.elapsed_ns)
+        } else {
+            0
+        };
+        self.turned = self.phases.step(reading.end_ns, reading.elapsed_ns, &symptoms);
+        let burst = self.window.latest(BURST_NS);
+        if let Some(seconds) = burst.seconds() {
+            self.risk
+                .answered(burst.counts.answered() as f64 / seconds, reading.seconds());
+        }
+        self.learn(reading, &finding, &fast, config);
+        self.measure_risk(reading, &work, &fast);
+        if finding.wanted == Level::Nominal && self.risk.is_said() && self.phases.phase() == Phase::Healthy {
+            finding = Finding {
+                wanted: Level::Watch,
+                cause: Cause::RetryStorm,
+                hold: HOLD_RISK,
+            };
+        }
+        finding
+    }
+
+    /// alpha; `None` when nobody asks for work.
+    #[must_use]
+    pub(super) fn value(&self) -> Option<f64> {
+        self.view.alpha
+    }
+
+    /// True when the reading just taken in made it metastable, or ended that: worth a verdict of its own.
+    #[must_use]
+    pub(super) const fn turned(&self) -> bool {
+        self.turned
+    }
+
+    /// Both windows have to show what begins; what is seen at once tells how it goes on.
+    fn symptoms(&self, signs: &Signs<'_>, fast_s: f64) -> Symptoms {
+        let fast = signs.fast;
+        let needed_per_s = self.pasts.alpha.mean().unwrap_or(0.0) * fast.in_per_s;
+        let usual_in_per_s = self.pasts.inbound.mean();
+        let begun = self.phases.phase() != Phase::Healthy;
+        let both = |sign: &dyn Fn(&View) -> bool| sign(fast) && (begun || sign(signs.view));
+        Symptoms {
+            amplifying: both(&|view| signs.is_amplified(view)),
+            failing: both(&|view| signs.is_failing(view)),
+            inbound_per_s: fast.in_per_s,
+            usual_inbound_per_s: usual_in_per_s,
+            failed: ratio(fast.failed_per_s, needed_per_s).unwrap_or(0.0),
+            noise: 1.0 / (fast.in_per_s * fast_s).max(1.0).sqrt(),
+            usual_noise: usual_in_per_s.map_or(0.0, |usual| 1.0 / (usual * fast_s).max(1.0).sqrt()),
+            refused_share: fast.refused_share(),
+            taken_per_s: fast.out_per_s - fast.failures_per_s,
+            needed_per_s,
+            drains: fast.out_per_s < DRAINS * self.risk.answered_per_s(),
+        }
+    }
+
+    /// What fails teaches little, and what is judged to be wrong nothing: a fault must not become the usual.
+    fn learn(&mut self, reading: Reading, finding: &Finding, fast: &View, config: &AmplificationConfig) {
+        let (at, seconds) = (reading.at(), reading.seconds());
+        let phase = self.phases.phase();
+        let wrong = finding.wanted == Level::Veto || matches!(phase, Phase::Overloaded | Phase::Metastable);
+        let failing = self.fails_more_than_usual(config.floor_per_s);
+        let surplus = finding.wanted == Level::Watch && finding.cause == Cause::FanOut || self.drifts();
+        self.harmless_ns = if surplus && !wrong && !failing {
+            self.harmless_ns.saturating_add(reading.elapsed_ns)
+        } else {
+            0
+        };
+        let how = |doubted: bool| match (wrong, failing || doubted) {
+            (true, _) => Learn::Nothing,
+            (false, true) => Learn::Slowly,
+            (false, false) => Learn::Fully,
+        };
+        let of_alpha = how(surplus && self.harmless_ns < ACCEPTED_NS);
+        if let Some(alpha) = self.view.alpha {
+            self.pasts.alpha.learn(at, alpha, of_alpha);
+            if of_alpha == Learn::Fully {
+                self.anchor.learn(alpha, seconds, ANCHOR_S);
+            }
+        }
+        if fast.out_per_s > 0.0 {
+            self.pasts
+                .failing
+                .learn(at, fast.failed_of(config.floor_per_s), how(false));
+        }
+        self.pasts.inbound.learn(at, self.view.in_per_s, how(false));
+        self.pasts.packets.learn(at, self.view.packets_out_per_s, how(false));
+        if !wrong {
+            let one_way = f64::from(u8::from(self.view.is_one_way()));
+            self.one_way.learn(one_way, seconds, ONE_WAY_S);
+            self.pasts.one_way_share = (self.one_way.seconds >= ONE_WAY_SEEN_S).then_some(self.one_way.mean);
+        }
+    }
+
+    /// What fails from the very start is as always.
+    fn fails_more_than_usual(&self, floor_per_s: f64) -> bool {
+        let share = self.view.failed_of(floor_per_s);
+        let usual = self.pasts.failing.mean();
+        usual.is_some_and(|usual| share > LEARNED_SHARE.max(LEARNED_TIMES * usual))
+    }
+
+    /// alpha has left behind what it was over the last half an hour.
+    fn drifts(&self) -> bool {
+        let old = self.anchor.seconds >= YOUNG_S;
+        self.view
+            .alpha
+            .is_some_and(|alpha| old && alpha > DRIFT * self.anchor.mean)
+    }
+
+    fn measure_risk(&mut self, reading: Reading, work: &Work, fast: &View) {
+        let bulk = fast.failed_share.is_some_and(|share| share >= BULK_SHARE);
+        self.risk.step(&Step {
+            elapsed_ns: reading.elapsed_ns,
+            work,
+            usual_alpha: self.pasts.alpha.mean(),
+            alpha_failing: fast.alpha.filter(|_| bulk && self.phases.phase() != Phase::Healthy),
+            healthy: self.phases.phase() == Phase::Healthy,
+        });
+    }
+
+    /// Forgets what led up to a hole in the data; the past stays.
+    pub(super) fn interrupt(&mut self) {
+        self.window.clear();
+        self.trajectory.clear();
+        self.phases = Phases::default();
+        self.worst = Worst::default();
+        (self.silent_ns, self.held) = (0, false);
+    }
+
+    /// What a verdict shows.
+    #[must_use]
+    pub(super) fn evidence(&self) -> Evidence {
+        let view = &self.view;
+        let alpha = &self.pasts.alpha;
+        let velocity = self.trajectory.velocity();
+        let mut evidence = Evidence {
+            value: view.alpha,
+            baseline: alpha.published(),
+            sigma: view.alpha.and_then(|value| alpha.sigmas(value)),
+            rarity: view.alpha.and_then(|value| alpha.decades(value)),
+            velocity_per_s: velocity.map(|slope| slope.per_s),
+            acceleration_per_s2: self.trajectory.acceleration_per_s2(),
+            phase: Some(self.phases.phase()),
+            risk: self.risk.published(),
+            destination: self.worst.shown(self.end_ns),
+            window_ms: self.window.sum().span_ns / 1_000_000,
+            coverage: self.coverage,
+            ..Evidence::default()
+        };
+        let usual = alpha.mean();
+        evidence.feature("velocity_error_per_s", velocity.map(|slope| slope.error_per_s));
+        evidence.feature("raw_ratio", view.raw_ratio);
+        evidence.feature("work_out_per_s", view.out_per_s);
+        evidence.feature("work_in_per_s", view.in_per_s);
+        evidence.feature("work_in_baseline_per_s", self.pasts.inbound.mean());
+        evidence.feature(
+            "surplus_per_s",
+            usual.map(|usual| view.out_per_s - usual * view.in_per_s),
+        );
+        evidence.feature("failed_per_s", view.failed_per_s);
+        evidence.feature("failed_share", view.failed_share);
+        evidence.feature("failed_share_baseline", self.pasts.failing.mean());
+        evidence.feature("connect_attempts_per_s", view.attempts_per_s);
+        evidence.feature("connect_failures_per_s", view.failures_per_s);
+        evidence.feature("failing_share", view.failing_share);
+        evidence.feature("repeated_failures_per_s", self.worst.failures_per_s());
+        evidence.feature("requests_per_s", view.requests_per_s);
+        evidence.feature("responses_per_s", view.responses_per_s);
+        evidence.feature("unanswered_share", view.unanswered_share);
+        evidence.feature("retransmits_per_s", view.retransmits_per_s);
+        evidence.feature("resets_in_per_s", view.resets_in_per_s);
+        evidence.feature("packets_out_per_s", view.packets_out_per_s);
+        evidence.feature("packets_in_per_s", view.packets_in_per_s);
+        evidence.feature("packets_out_baseline_per_s", self.pasts.packets.mean());
+        evidence.feature("phase_s", self.phases.seconds(self.end_ns));
+        evidence
+    }
+}

@@ -1,0 +1,214 @@
+//! Counts of work over some time, and the rates and ratios that follow from them. Measures, never judges.
+
+use crate::sense::sample::Net;
+
+use super::super::{evidence::ratio, statistics::window::Counts};
+
+/// Work in per second from which on alpha is defined.
+const INBOUND_PER_S: f64 = 1.0;
+/// Traffic is one-way from this many packets out per second on, with at most this many in for each one out.
+const ONE_WAY_PER_S: f64 = 1000.0;
+const ONE_WAY_RETURN: f64 = 0.01;
+
+/// What a scope sent and received.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Work {
+    pub(super) work_out: u64,
+    pub(super) work_in: u64,
+    requests: u64,
+    responses: u64,
+    attempts: u64,
+    connects: u64,
+    failures: u64,
+    retransmits: u64,
+    resets_in: u64,
+    packets_out: u64,
+    packets_in: u64,
+}
+
+impl Work {
+    pub(super) fn of(net: &Net) -> Self {
+        Self {
+            work_out: net.work_out(),
+            work_in: net.work_in(),
+            requests: net.opened_turns_out,
+            responses: net.opened_turns_in,
+            attempts: net.connect_attempts,
+            connects: net.connects,
+            failures: net.connect_failures,
+            retransmits: net.retransmits,
+            resets_in: net.resets_in,
+            packets_out: net.external.egress_packets.saturating_add(net.loopback.egress_packets),
+            packets_in: net
+                .external
+                .ingress_packets
+                .saturating_add(net.loopback.ingress_packets),
+        }
+    }
+
+    /// Requests that were not answered, and attempts that were neither established nor refused, so far.
+    #[must_use]
+    fn unanswered(&self) -> u64 {
+        let hanging = self
+            .attempts
+            .saturating_sub(self.connects)
+            .saturating_sub(self.failures);
+        self.requests.saturating_sub(self.responses).saturating_add(hanging)
+    }
+
+    /// Work that failed, less what was answered late: over many readings what is under way cancels out.
+    #[must_use]
+    pub(super) fn failed(&self) -> f64 {
+        self.requests as f64 - self.responses as f64 + self.attempts as f64 - self.connects as f64
+    }
+
+    /// Requests that were answered.
+    #[must_use]
+    pub(super) const fn answered(&self) -> u64 {
+        self.responses
+    }
+}
+
+impl Counts for Work {
+    fn add(&mut self, other: &Self) {
+        self.work_out = self.work_out.saturating_add(other.work_out);
+        self.work_in = self.work_in.saturating_add(other.work_in);
+        self.requests = self.requests.saturating_add(other.requests);
+        self.responses = self.responses.saturating_add(other.responses);
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.connects = self.connects.saturating_add(other.connects);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.retransmits = self.retransmits.saturating_add(other.retransmits);
+        self.resets_in = self.resets_in.saturating_add(other.resets_in);
+        self.packets_out = self.packets_out.saturating_add(other.packets_out);
+        self.packets_in = self.packets_in.saturating_add(other.packets_in);
+    }
+}
+
+/// Rates per second and ratios over some time. A ratio without a whole is `None`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct View {
+    /// Work out per work in; `None` when nobody asks for work.
+    pub(super) alpha: Option<f64>,
+    pub(super) out_per_s: f64,
+    pub(super) in_per_s: f64,
+    pub(super) attempts_per_s: f64,
+    /// Attempts that were refused or given up.
+    pub(super) failures_per_s: f64,
+    /// Their share of all attempts.
+    pub(super) failing_share: Option<f64>,
+    pub(super) requests_per_s: f64,
+    pub(super) responses_per_s: f64,
+    pub(super) unanswered_per_s: f64,
+    /// Share of work out that is not answered, or not yet.
+    pub(super) unanswered_share: Option<f64>,
+    /// Refused, or reset before it was answered: what cannot be only slow.
+    pub(super) refused_per_s: f64,
+    /// Refused or unanswered.
+    pub(super) failed_per_s: f64,
+    /// Share of work out that fails, 0 to 1.
+    pub(super) failed_share: Option<f64>,
+    pub(super) retransmits_per_s: f64,
+    pub(super) resets_in_per_s: f64,
+    pub(super) packets_out_per_s: f64,
+    pub(super) packets_in_per_s: f64,
+    pub(super) raw_ratio: Option<f64>,
+}
+
+impl View {
+    /// Of counts over `seconds`, above zero.
+    pub(super) fn of(work: &Work, seconds: f64) -> Self {
+        let per_s = |count: u64| count as f64 / seconds;
+        let share = |part: u64, whole: u64| ratio(part as f64, whole as f64);
+        let in_per_s = per_s(work.work_in);
+        let unanswered = work.unanswered();
+        // A refused attempt is answered by a reset as well; a peer may also reset what it has answered already.
+        let reset = work.resets_in.saturating_sub(work.failures).min(unanswered);
+        let failed = work.failures.saturating_add(unanswered);
+        Self {
+            alpha: share(work.work_out, work.work_in).filter(|_| in_per_s >= INBOUND_PER_S),
+            out_per_s: per_s(work.work_out),
+            in_per_s,
+            attempts_per_s: per_s(work.attempts),
+            failures_per_s: per_s(work.failures),
+            failing_share: share(work.failures, work.attempts),
+            requests_per_s: per_s(work.requests),
+            responses_per_s: per_s(work.responses),
+            unanswered_per_s: per_s(unanswered),
+            unanswered_share: share(unanswered, work.work_out).map(|share| share.min(1.0)),
+            refused_per_s: per_s(work.failures.saturating_add(reset)),
+            failed_per_s: per_s(failed),
+            failed_share: share(failed, work.work_out).map(|share| share.min(1.0)),
+            retransmits_per_s: per_s(work.retransmits),
+            resets_in_per_s: per_s(work.resets_in),
+            packets_out_per_s: per_s(work.packets_out),
+            packets_in_per_s: per_s(work.packets_in),
+            raw_ratio: share(work.packets_out, work.packets_in),
+        }
+    }
+
+    /// Share of work out that was refused or reset; 0 without work.
+    pub(super) fn refused_share(&self) -> f64 {
+        ratio(self.refused_per_s, self.out_per_s).unwrap_or(0.0)
+    }
+
+    /// Share of work out that fails, where less than `floor_per_s` counts as that much: one request in flight is not all
+    /// of it.
+    pub(super) fn failed_of(&self, floor_per_s: f64) -> f64 {
+        ratio(self.failed_per_s, self.out_per_s.max(floor_per_s)).map_or(0.0, |share| share.min(1.0))
+    }
+
+    /// It sends much and receives next to nothing.
+    pub(super) fn is_one_way(&self) -> bool {
+        self.in_per_s < INBOUND_PER_S
+            && self.packets_out_per_s >= ONE_WAY_PER_S
+            && self.packets_in_per_s <= ONE_WAY_RETURN * self.packets_out_per_s
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(net: Net) -> View {
+        View::of(&Work::of(&net), 2.0)
+    }
+
+    #[test]
+    fn a_refused_attempt_counts_once_although_it_is_also_reset() {
+        let view = view(Net {
+            accepts: 100,
+            connect_attempts: 400,
+            connect_failures: 400,
+            resets_in: 400,
+            ..Net::default()
+        });
+        assert_eq!(view.refused_per_s, 200.0);
+        assert_eq!((view.alpha, view.failed_share), (Some(4.0), Some(1.0)));
+    }
+
+    #[test]
+    fn a_peer_that_resets_what_it_has_answered_fails_nothing() {
+        let view = view(Net {
+            accepts: 100,
+            connect_attempts: 100,
+            connects: 100,
+            opened_turns_out: 100,
+            opened_first_turns: 100,
+            opened_turns_in: 100,
+            resets_in: 100,
+            ..Net::default()
+        });
+        assert_eq!((view.refused_per_s, view.failed_share), (0.0, Some(0.0)));
+    }
+
+    #[test]
+    fn an_attempt_that_hangs_is_not_answered() {
+        let view = view(Net {
+            accepts: 10,
+            connect_attempts: 40,
+            ..Net::default()
+        });
+        assert_eq!((view.unanswered_share, view.refused_per_s), (Some(1.0), 0.0));
+    }
+}

@@ -1,0 +1,68 @@
+//! `trial`: the shipped agent against real faults on this machine. Builds as the caller; the trials run as root. Knows
+//! which trial needs what of the machine, and nothing of what a trial does.
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    process, run, setup,
+    test::needs::{self, For},
+    vm,
+    workspace::Workspace,
+};
+
+/// Needs the memory controller on cgroup v2; where that is not so, it runs in a guest.
+const NEEDS_MEMORY_CONTROLLER: &str = "leak";
+
+/// Sets up, builds and runs one trial; exit code 1 when a bound was broken.
+pub(crate) fn trial(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
+    setup::setup(workspace)?;
+    let agent = run::build_agent(workspace)?;
+    let program = build(workspace)?;
+    let wants = |name: &str| args.iter().any(|arg| arg == name);
+    if wants(NEEDS_MEMORY_CONTROLLER) && !wants("--help") && !has_memory_controller() {
+        println!("the memory controller is not on cgroup v2 here: in a guest");
+        return vm::trial(workspace, &agent, &program, args);
+    }
+    needs::find_or_install(For::Contracts)?;
+    let envs = [("SENTINEL_BIN", agent.display().to_string())];
+    let mut command = process::as_root(&program, &envs)?;
+    let status = command
+        .args(args)
+        .status()
+        .with_context(|| format!("{} could not be started", process::shown(&command)))?;
+    // 0 and 1 say how the bounds did, 2 that the command line was wrong.
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Builds the trials and the loads they start; the program.
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    println!("trials: building");
+    let mut command = run::cargo(workspace);
+    command.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "sentinel-tests",
+        "--bins",
+        "--target-dir",
+    ]);
+    process::run(command.arg(workspace.target())).context("the trials could not be built")?;
+    Ok(workspace.target().join("release").join("sentinel-trial"))
+}
+
+/// True where cgroup v2 has the memory controller.
+fn has_memory_controller() -> bool {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let controllers = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (_, folder, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| fs::read_to_string(PathBuf::from(folder).join("cgroup.controllers")))
+    });
+    controllers.is_some_and(|text| text.is_ok_and(|text| text.split_whitespace().any(|name| name == "memory")))
+}
