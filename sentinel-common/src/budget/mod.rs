@@ -211,7 +211,7 @@ const fn decide(within: bool, in_a_row: &mut u32) -> Outcome {
 pub struct InboundSocket {
     /// [`crate::net::ROLE_UNKNOWN`] and so on.
     pub role: u32,
-    /// Where its own sending stood when the last request came: data that comes after that moved is the next request.
+    /// Segments with data it had sent when the last request came: data that comes after more were is the next request.
     pub answered: u32,
     /// 1 once a request came.
     pub asked: u32,
@@ -220,7 +220,7 @@ pub struct InboundSocket {
 }
 
 impl InboundSocket {
-    /// Data came in on an accepted socket that has sent up to `sent`; true when it is a unit of work of its own.
+    /// Data came in on an accepted socket that has sent so many segments with data; true when it is a unit of work of its own.
     #[inline(always)]
     pub const fn request(&mut self, sent: u32) -> bool {
         if self.asked != 0 && self.answered == sent {

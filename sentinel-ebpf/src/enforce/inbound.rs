@@ -100,7 +100,8 @@ fn request(skb: *mut __sk_buff, policy: &Policy) {
         if tcp.is_null() {
             return;
         }
-        let sent = (*tcp).snd_nxt;
+        // Counted before a segment leaves. `snd_nxt` moves after that, and on loopback the next request can be faster.
+        let sent = (*tcp).data_segs_out;
         let Some(socket) = socket(full) else {
             if let Some(locked) = Locked::of(policy) {
                 locked.0.inbound_unseen = locked.0.inbound_unseen.wrapping_add(1);
