@@ -31,3 +31,9 @@ pub const SLOT_OWNERS: &str = "SLOT_OWNERS";
 pub const LOSS: &str = "LOSS";
 /// Map: ring buffer of [`crate::event::Event`].
 pub const EVENTS: &str = "EVENTS";
+/// Map: [`crate::budget::Policy`] by cgroup and hook.
+pub const POLICIES: &str = "POLICIES";
+/// Map: [`crate::budget::Budget`] by [`crate::budget::Policy::budget`].
+pub const BUDGETS: &str = "BUDGETS";
+/// Map: [`crate::budget::InboundSocket`] by socket.
+pub const INBOUND_SOCKETS: &str = "INBOUND_SOCKETS";

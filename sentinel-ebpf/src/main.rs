@@ -1,7 +1,9 @@
-//! sentinel's kernel programs: they count what passes a hook into maps, and never judge.
+//! sentinel's kernel programs: they count what passes a hook into maps, hold to a policy where there is one, and never
+//! judge.
 //!
-//! Owns: the maps and the programs. Comes in: field offsets and sizes, set as constants before load. Goes out:
-//! counters that only grow, and rare events. Never: stops, delays or changes what it watches.
+//! Owns: the maps and the programs. Comes in: field offsets and sizes, set as constants before load, and policies.
+//! Goes out: counters that only grow, and rare events. Programs in `sense` never stop, delay or change what they watch;
+//! those in `enforce` are loaded only when the agent may act.
 #![no_std]
 #![no_main]
 #![allow(
@@ -17,6 +19,7 @@
 
 mod count;
 mod emit;
+mod enforce;
 mod maps;
 mod offsets;
 mod sense;

@@ -4,13 +4,19 @@
 //! by that CPU only, so no count needs a lock and reading needs no system call. Sizes given as 1 are set before load
 //! from the number of CPUs and of cgroups.
 
+#[expect(
+    deprecated,
+    reason = "what replaces it came with 6.2; this one works from 5.9 on, also on the newest kernels"
+)]
+use aya_ebpf::maps::CgroupStorage;
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::SkStorage,
+    btf_maps::{Array as LockedArray, SkStorage},
     macros::{btf_map, map},
     maps::{Array, HashMap, LruHashMap, Queue, RingBuf},
 };
 use sentinel_common::{
+    budget::{Budget, InboundSocket, Policy, SCOPES},
     event::EVENTS_BYTES,
     id::{CachedSlot, FreeSlot, SLOT_CACHE_ENTRIES, SlotOwner},
     mem::{MM_PAGES_ENTRIES, MemCounters, MmPages},
@@ -66,3 +72,17 @@ pub(crate) static LOSS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// Rare events. Writers: `cgroup_rmdir`, `mark_victim`.
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+
+/// By cgroup a program is attached to, and hook: a program finds the policy of its own attachment without knowing the
+/// cgroup, so what a cgroup below does counts for the one under the policy. No entry costs memory before. Writer: user
+/// space, whole records at once.
+#[map]
+#[expect(deprecated, reason = "see the import")]
+pub(crate) static POLICIES: CgroupStorage<Policy> = CgroupStorage::new();
+/// By the number a policy names (16 KiB); described by BTF so that the kernel finds the lock in it. Writers:
+/// `connect4`, `connect6`, `limit_ingress`, `limit_sock_ops`.
+#[btf_map]
+pub(crate) static BUDGETS: LockedArray<Budget, { SCOPES as usize }> = LockedArray::new();
+/// By socket; goes with the socket. Writers: `limit_ingress`, `limit_sock_ops`.
+#[btf_map]
+pub(crate) static INBOUND_SOCKETS: SkStorage<InboundSocket> = SkStorage::new();

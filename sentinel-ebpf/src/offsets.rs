@@ -61,4 +61,7 @@ constants! {
 
     /// 1 where `mark_victim` passes the task, 0 where it passes a pid.
     VICTIM_IS_TASK: u8 = 0;
+
+    /// 1 where a program may choose the error that `connect` ends with.
+    CHOOSES_ERROR: u8 = 0;
 }

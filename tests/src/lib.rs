@@ -10,6 +10,7 @@ pub mod books;
 pub mod bpf;
 pub mod cgroup;
 pub mod corpus;
+pub mod foreign;
 pub mod haproxy;
 pub mod invoke;
 pub mod journald;

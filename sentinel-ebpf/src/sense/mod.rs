@@ -4,7 +4,7 @@ mod cgroups;
 mod destination;
 mod mem;
 mod net;
-mod packet;
+pub(crate) mod packet;
 mod rss;
 mod run_queue;
 mod sched;

@@ -1,27 +1,32 @@
-//! The few bytes of a packet that matter: protocol, whether it carries data, whether it is a reset.
+//! The few bytes of a packet that matter: protocol, whether it carries data, whether it asks for a connection, whether it is
+//! a reset.
 
 use core::ptr::read_volatile;
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 
 /// IP protocol number of TCP.
-pub(super) const TCP: u8 = 6;
+pub(crate) const TCP: u8 = 6;
 /// IP protocol number of UDP.
-pub(super) const UDP: u8 = 17;
+pub(crate) const UDP: u8 = 17;
 
 /// Where a TCP header tells its length and its flags.
 const TCP_OFFSET_AND_FLAGS: usize = 12;
 /// An IPv4 header without options.
 const SHORTEST_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
+const FLAG_SYN: u8 = 0x02;
 const FLAG_RST: u8 = 0x04;
+const FLAG_ACK: u8 = 0x10;
 
 /// What was read of a packet.
-pub(super) struct Packet {
+pub(crate) struct Packet {
     /// [`TCP`], [`UDP`], or 0 for anything else and for headers that could not be read.
     pub protocol: u8,
     /// It carries data.
     pub data: bool,
+    /// It asks for a TCP connection.
+    pub opening: bool,
     /// It is a TCP reset.
     pub reset: bool,
 }
@@ -29,12 +34,13 @@ pub(super) struct Packet {
 const UNPARSED: Packet = Packet {
     protocol: 0,
     data: false,
+    opening: false,
     reset: false,
 };
 
 /// Reads the headers of a packet that begins at its IP header.
 #[inline(always)]
-pub(super) fn parse(skb: *const __sk_buff) -> Packet {
+pub(crate) fn parse(skb: *const __sk_buff) -> Packet {
     // SAFETY: `skb` is the program's context; the verifier turns these fields into packet pointers.
     let (start, end, length) = unsafe { ((*skb).data as usize, (*skb).data_end as usize, (*skb).len) };
     if start + SHORTEST_HEADER > end {
@@ -57,6 +63,7 @@ pub(super) fn parse(skb: *const __sk_buff) -> Packet {
         UDP => Packet {
             protocol: UDP,
             data: length as usize > header + 8,
+            opening: false,
             reset: false,
         },
         _ => UNPARSED,
@@ -84,6 +91,7 @@ fn tcp(skb: *const __sk_buff, header: usize, length: u32) -> Packet {
     Packet {
         protocol: TCP,
         data: length as usize > headers,
+        opening: flags & (FLAG_SYN | FLAG_ACK) == FLAG_SYN,
         reset: flags & FLAG_RST != 0,
     }
 }

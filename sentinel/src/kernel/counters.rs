@@ -125,18 +125,23 @@ impl Kernel {
     /// What the kernel says about each program that is loaded, by name.
     #[must_use]
     pub fn programs(&self) -> Vec<ProgramFacts> {
-        let facts = |(name, program): (&str, &aya::programs::Program)| {
-            let info = program.info().ok()?;
-            Some(ProgramFacts {
-                name: name.to_owned(),
-                verified_instructions: info.verified_instruction_count(),
-                jited_bytes: info.size_jitted(),
-            })
-        };
-        let mut programs: Vec<_> = self.ebpf.programs().filter_map(facts).collect();
-        programs.sort_by(|a, b| a.name.cmp(&b.name));
-        programs
+        facts(&self.ebpf)
     }
+}
+
+/// What the kernel says about each program of an object that is loaded, by name.
+pub(super) fn facts(ebpf: &aya::Ebpf) -> Vec<ProgramFacts> {
+    let facts = |(name, program): (&str, &aya::programs::Program)| {
+        let info = program.info().ok()?;
+        Some(ProgramFacts {
+            name: name.to_owned(),
+            verified_instructions: info.verified_instruction_count(),
+            jited_bytes: info.size_jitted(),
+        })
+    };
+    let mut programs: Vec<_> = ebpf.programs().filter_map(facts).collect();
+    programs.sort_by(|a, b| a.name.cmp(&b.name));
+    programs
 }
 
 fn add_all<const N: usize>(sum: &mut [u64; N], bank: &[u64; N]) {

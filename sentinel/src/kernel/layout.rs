@@ -7,7 +7,7 @@ use sentinel_common::{loss::LOSSES, names};
 
 use super::{Btf, KernelError, error::object, offsets};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENTINEL_BPF_OBJECT_PATH"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENTINEL_BPF_OBJECT_PATH"));
 
 /// Where kernels publish their type information.
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";

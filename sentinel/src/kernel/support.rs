@@ -46,6 +46,15 @@ pub fn online_cpus() -> u32 {
     aya::util::online_cpus().map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(u32::MAX))
 }
 
+/// Has the kernel count how long programs run, until the descriptor is closed. Costs every program two readings of the
+/// clock: for measurements only.
+///
+/// # Errors
+/// The kernel is older than 5.8, or it is not allowed.
+pub fn count_run_time() -> Result<std::os::fd::OwnedFd, KernelError> {
+    aya::sys::enable_stats(aya::sys::Stats::RunTime).map_err(|error| KernelError::Object(super::describe(&error)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 
-use super::{cpu, exchange, growth, http, memory, overload, tcp};
+use super::{attempts, cpu, exchange, growth, http, memory, overload, tcp};
 
 /// Loads for the contracts: each does one thing, for a bounded time, and says in JSON lines what it did.
 #[derive(Debug, Parser)]
@@ -43,6 +43,10 @@ pub enum Command {
     Exchange(exchange::Exchange),
     /// The other side of an exchange.
     ExchangeServer(exchange::Server),
+    /// Connection attempts at a steady pace.
+    Attempts(attempts::Attempts),
+    /// Holds a policy on a cgroup, as an agent would.
+    Hold(attempts::Hold),
 }
 
 impl Command {
@@ -69,6 +73,8 @@ impl Command {
             Self::Transfer(load) => load.run(),
             Self::Exchange(load) => load.run(),
             Self::ExchangeServer(load) => load.run(),
+            Self::Attempts(load) => load.run(),
+            Self::Hold(load) => load.run(),
         }
     }
 }

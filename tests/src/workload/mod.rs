@@ -3,6 +3,7 @@
 //! A load prints a line `{"event":"ready", ..}` once it has begun, `{"event":"idle"}` once its work is done and it only
 //! stays so that its books can be read, and `{"event":"report", ..}` with what it did before it ends.
 
+pub mod attempts;
 pub mod command;
 pub mod cpu;
 pub mod exchange;
