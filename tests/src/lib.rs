@@ -22,6 +22,7 @@ pub mod process;
 pub mod queueing;
 pub mod scene;
 pub mod score;
+pub mod series;
 pub mod shop;
 pub mod synthetic;
 pub mod wait;

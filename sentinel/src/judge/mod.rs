@@ -16,6 +16,7 @@ mod losses;
 mod report;
 mod sawtooth;
 mod scope;
+pub mod series;
 mod statistics;
 mod threshold;
 mod track;
