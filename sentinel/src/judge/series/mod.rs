@@ -32,18 +32,20 @@ const UNCALIBRATED: f32 = 1.0;
 /// Signed views of the value itself, which the time of the day may excuse, and what their decades are worth then.
 const OF_VALUE: usize = 4;
 const USUAL: f32 = 0.5;
+/// What the second rarest view adds to the rarest, of its decades: two that agree are more than one.
+const AGREE: f32 = 0.3;
 /// Points a burst is looked at over.
 const BURST: f32 = 8.0;
 /// An odd point begins an episode; it ends after so many that are not.
 const ODD: f32 = 2.0;
 const EPISODE_ENDS: f32 = 12.0;
 /// Points of one episode are one event: they count this much, until it has lasted so long that it is how things are.
-const EPISODE_WEIGHT: f32 = 0.15;
+const EPISODE_WEIGHT: f32 = 0.3;
 const EPISODE_LASTS: f32 = 128.0;
 /// An alarm may grow for so many points. After that only what exceeds this share of it is news; it halves in so many.
 const GROWS: f32 = 12.0;
 const REPEATED: f32 = 0.8;
-const REPEAT_HALVES: f32 = 150.0;
+const REPEAT_HALVES: f32 = 250.0;
 /// Decades from which on repeats are suppressed.
 const ALARM: f32 = 3.0;
 /// Decades of the score 1.
@@ -160,7 +162,7 @@ impl Series {
     /// Rarity of all views together; what waited long enough is learned.
     fn rank(&mut self, seen: &Seen) -> f32 {
         let mut sides = [Side::Unseen; SIGNED];
-        let mut rarest = 0.0_f32;
+        let (mut rarest, mut second) = (0.0_f32, 0.0_f32);
         for (view, distance) in seen.signed.iter().enumerate() {
             let Some(distance) = *distance else { continue };
             if distance == 0.0 {
@@ -176,12 +178,14 @@ impl Series {
             sides[view] = side;
             let excused = seen.usual && view < OF_VALUE;
             let decades = tail.decades(place) * if excused { USUAL } else { 1.0 };
+            second = second.max(decades.min(rarest));
             rarest = rarest.max(decades);
         }
         let flat = Place::of(seen.flat);
         if seen.flat > 1.0 {
             rarest = rarest.max(self.flat.decades(flat));
         }
+        rarest += AGREE * second;
         self.burst += (rarest - self.burst) / BURST;
         let burst = Place::of(self.burst);
         let together = Place::of_decades(rarest.max(self.bursts.decades(burst)));
