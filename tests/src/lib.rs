@@ -25,6 +25,7 @@ pub mod queueing;
 pub mod scene;
 pub mod score;
 pub mod services;
+pub mod series;
 pub mod shop;
 pub mod synthetic;
 pub mod trial;

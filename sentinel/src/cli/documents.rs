@@ -11,6 +11,7 @@ use crate::{
     act::{Outcome, plan::Plan},
     judge::Verdict,
     sense::Sample,
+    show::score::Score,
 };
 
 /// Options of `schema`.
@@ -29,6 +30,8 @@ enum Name {
     Plan,
     /// What became of it
     Outcome,
+    /// How rare a point of a metric series is: one line of `judge`
+    Score,
     /// What was measured: one line of a recording
     Sample,
 }
@@ -38,6 +41,7 @@ pub(super) fn schema(options: &Schema) -> Result<u8, Failure> {
         Name::Verdict => schema_for!(Verdict),
         Name::Plan => schema_for!(Plan),
         Name::Outcome => schema_for!(Outcome),
+        Name::Score => schema_for!(Score),
         Name::Sample => schema_for!(Sample),
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);

@@ -4,6 +4,7 @@
 mod check;
 mod config;
 mod documents;
+mod judge;
 mod options;
 mod record;
 mod replay;
@@ -109,6 +110,8 @@ pub enum Command {
     Check(check::Options),
     /// Judge a recording again; needs no privileges
     Replay(replay::Options),
+    /// Score every point of metric series, from a file or as they come
+    Judge(judge::Options),
     /// Write every sample to a file, judging nothing
     Record(record::Options),
     /// Show or check the configuration
@@ -127,6 +130,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Replay(options) => replay::run(&options),
+        Command::Judge(options) => judge::run(&options),
         Command::Record(options) => record::run(&options),
         Command::Config(command) => config::run(&command),
         Command::Schema(schema) => documents::schema(&schema),

@@ -15,6 +15,7 @@ mod jitter;
 mod losses;
 mod report;
 mod scope;
+pub mod series;
 mod statistics;
 mod threshold;
 mod track;

@@ -11,6 +11,7 @@ pub mod origin;
 pub mod record;
 pub mod replay;
 pub mod sample;
+pub mod series;
 mod slots;
 
 pub use sample::Sample;

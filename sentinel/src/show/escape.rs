@@ -70,7 +70,7 @@ pub fn json(text: String) -> String {
 }
 
 /// Whether a character shows as itself. `escape_debug` knows which do; quotes and backslash are its only exceptions.
-fn prints(char: char) -> bool {
+pub(super) fn prints(char: char) -> bool {
     matches!(char, ' '..='~') || (!char.is_ascii() && char.escape_debug().len() == 1)
 }
 

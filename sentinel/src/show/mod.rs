@@ -12,6 +12,7 @@ pub mod json;
 pub mod needs;
 mod outbox;
 mod output;
+pub mod score;
 pub mod screen;
 pub mod sinks;
 pub mod status;
