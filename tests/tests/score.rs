@@ -96,11 +96,12 @@ fn a_scenario_judges_the_same_from_a_recording() {
         let origin = scenario.model.origin();
         let header = Header::new(origin.clone(), config.interval, config.network_interval);
         let mut recorder = Recorder::new(Vec::new(), &header).expect("memory takes it");
-        let (mut live, mut lines) = (judge(&config, origin, true), Vec::new());
-        let mut samples = 0;
+        let (mut live, mut lines) = (judge(&config, origin, false), Vec::new());
+        let (mut samples, mut states) = (0, Vec::new());
         while let Some(sample) = scenario.next_sample() {
             recorder.record(sample).expect("memory takes it");
             live.observe(sample, &mut lines);
+            states.extend(live.states());
             samples += 1;
             if samples == 900 {
                 break;
@@ -108,12 +109,15 @@ fn a_scenario_judges_the_same_from_a_recording() {
         }
         let file = recorder.finish().expect("memory takes it");
         let replay = Replay::new(file.as_slice()).expect("a recording");
-        let (mut again, mut replayed) = (judge(&config, replay.header().origin.clone(), true), Vec::new());
+        let (mut again, mut replayed) = (judge(&config, replay.header().origin.clone(), false), Vec::new());
+        let mut states_again = Vec::new();
         for sample in replay {
             again.observe(&sample.expect("whole"), &mut replayed);
+            states_again.extend(again.states());
         }
         let text = |verdicts: &[sentinel::judge::Verdict]| serde_json::to_string(verdicts).expect("plain data");
-        assert!(lines.len() > 100, "{name}: {}", lines.len());
+        assert!(states.len() > 10_000, "{name}: {}", states.len());
+        assert!(states == states_again, "{name} stands otherwise from its recording");
         assert!(
             text(&lines) == text(&replayed),
             "{name} judges otherwise from its recording"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sentinel::sense::sample::{Sched, Scope, ScopeKind};
+use sentinel::sense::sample::{Destination, Net, Sched, Scope, ScopeKind};
 
 use super::{
     cpu::Cpu,
@@ -26,6 +26,8 @@ pub struct Cgroup {
     pub(super) sched: Sched,
     pub(super) throttled_ns: u64,
     pub(super) ended: bool,
+    /// When its worst destination was looked up last, nanoseconds.
+    pub(super) looked_up_ns: u64,
 }
 
 impl Cgroup {
@@ -42,6 +44,14 @@ impl Cgroup {
             }),
             ..Self::default()
         }
+    }
+
+    /// Where most of its attempts fail, as the sensor looks it up: while some fail, once a second.
+    pub(super) fn worst_destination(&mut self, now_ns: u64, net: Option<&Net>) -> Option<Destination> {
+        let due = now_ns >= self.looked_up_ns + 1_000_000_000 && net?.connect_failures > 0;
+        let upstream = self.network.upstream.as_ref().filter(|_| due)?;
+        self.looked_up_ns = now_ns;
+        Some(upstream.destination())
     }
 
     /// Its processes end and give back what they hold; page cache they leave behind is freed with it.

@@ -279,7 +279,7 @@ impl Model {
                 sched: elapsed.sched_ns.map(|_| std::mem::take(&mut cgroup.sched)),
                 mem,
                 net,
-                worst_destination: None,
+                worst_destination: cgroup.worst_destination(self.now_ns, net.as_ref()),
                 memory_max_bytes: cgroup.memory.limit_mb.filter(|_| whole).map(|mb| (mb * 1e6) as u64),
                 memory_current_bytes: whole.then(|| cgroup.memory.current_bytes()),
                 memory_high_bytes: None,

@@ -5,7 +5,9 @@
 //! queue works on requests whose sender has long given up, which is how an overload outlives its trigger (Huang et al.,
 //! *Metastable Failures in the Wild*, OSDI 2022).
 
-use sentinel::sense::sample::Net;
+use std::net::{IpAddr, Ipv4Addr};
+
+use sentinel::sense::sample::{Destination, Net};
 
 use super::noise::Noise;
 
@@ -56,6 +58,8 @@ pub struct Upstream {
     pub backoff_factor: f64,
     /// Requests go over kept connections.
     pub kept: bool,
+    /// Attempts so far, and those that failed.
+    tried: (u64, u64),
     /// Requests waiting at the back end.
     queue: f64,
     carry: f64,
@@ -77,6 +81,7 @@ impl Upstream {
             backoff_s: 0.1,
             backoff_factor: 2.0,
             kept: false,
+            tried: (0, 0),
             queue: 0.0,
             carry: 0.0,
             retries: vec![[0.0; ATTEMPTS]; BINS],
@@ -102,8 +107,26 @@ impl Upstream {
         self
     }
 
+    /// The back end as a destination: attempts to it since the beginning, and failed ones.
+    #[must_use]
+    pub const fn destination(&self) -> Destination {
+        Destination {
+            address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+            port: 8080,
+            attempts: self.tried.0,
+            failures: self.tried.1,
+        }
+    }
+
     /// Lets `dt` seconds pass with `fresh` new requests, and counts.
     pub(super) fn step(&mut self, dt: f64, fresh: f64, net: &mut Net, noise: &mut Noise) {
+        let before = (net.connect_attempts, net.connect_failures);
+        self.pass(dt, fresh, net, noise);
+        self.tried.0 += net.connect_attempts - before.0;
+        self.tried.1 += net.connect_failures - before.1;
+    }
+
+    fn pass(&mut self, dt: f64, fresh: f64, net: &mut Net, noise: &mut Noise) {
         let mut due = [0.0; ATTEMPTS];
         due[0] = fresh;
         let (mut answers, mut expired) = (0.0, 0.0);
