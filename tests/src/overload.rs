@@ -71,6 +71,32 @@ impl Default for Setting {
 }
 
 impl Setting {
+    /// One at the edge, as in Huang et al., "Metastable Failures in the Wild" (OSDI 2022): a trigger of 9 s leaves nothing
+    /// behind, one of 10 s an overload that never ends.
+    #[must_use]
+    pub fn at_the_edge(trigger_s: f64) -> Self {
+        Self {
+            rps: 110.0,
+            timeout_ms: 1000,
+            trigger: Trigger::Load(2.0096),
+            trigger_s,
+            after_s: 20.0,
+            ..Self::default()
+        }
+    }
+
+    /// The shortest trigger after which attempts begin to time out: the time in which its excess of load fills the queue
+    /// with as much work as is done in one timeout. `None` for a trigger that is no load, or does not overload.
+    #[must_use]
+    pub fn tipping_s(&self) -> Option<f64> {
+        let Trigger::Load(factor) = self.trigger else {
+            return None;
+        };
+        let capacity = self.capacity_per_s();
+        let excess = factor * self.rps - capacity;
+        (excess > 0.0).then(|| f64::from(self.timeout_ms) / 1e3 * capacity / excess)
+    }
+
     /// The whole length.
     #[must_use]
     pub fn seconds(&self) -> f64 {
@@ -306,6 +332,20 @@ mod tests {
         assert!((goodput.after(0.5, 2.0).unwrap() - 0.1).abs() < 1e-6);
         assert_eq!(goodput.after(10.0, 12.0), None, "nobody looked");
         assert_eq!(goodput.recovered_after_s(), None);
+    }
+
+    #[test]
+    fn the_edge_lies_between_nine_and_ten_seconds() {
+        let tipping_s = Setting::at_the_edge(9.0).tipping_s().unwrap();
+        assert!((9.2..9.8).contains(&tipping_s), "{tipping_s}");
+        assert_eq!(
+            Setting {
+                trigger: Trigger::Load(1.5),
+                ..Setting::default()
+            }
+            .tipping_s(),
+            None
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod recording;
 pub mod recordings;
 pub mod report;
 pub mod run_queue;
+mod scenes;
 pub mod stage;
 pub mod storm;
 pub mod work;
