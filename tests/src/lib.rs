@@ -10,6 +10,7 @@ pub mod books;
 pub mod bpf;
 pub mod cgroup;
 pub mod haproxy;
+pub mod holder;
 pub mod invoke;
 pub mod journald;
 pub mod lines;

@@ -4,6 +4,7 @@
 mod check;
 mod config;
 mod documents;
+mod guard;
 mod options;
 mod record;
 mod replay;
@@ -120,6 +121,9 @@ pub enum Command {
     Completions(documents::Completions),
     /// Print the manual page
     Man,
+    /// Hold what the agent changes, and put it back when the agent is gone; started by the agent itself
+    #[command(hide = true)]
+    Guard(guard::Options),
 }
 
 fn dispatch(command: Command) -> Result<u8, Failure> {
@@ -132,5 +136,6 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Schema(schema) => documents::schema(&schema),
         Command::Completions(completions) => documents::completions(&completions),
         Command::Man => documents::man(),
+        Command::Guard(options) => guard::run(&options),
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 
-use super::{cpu, exchange, http, memory, tcp};
+use super::{cpu, exchange, hold, http, memory, tcp};
 
 /// Loads for the contracts: each does one thing, for a bounded time, and says in JSON lines what it did.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ pub enum Command {
     Exchange(exchange::Exchange),
     /// The other side of an exchange.
     ExchangeServer(exchange::Server),
+    /// Holds one action on a cgroup through a guard, as the agent does.
+    Hold(hold::Hold),
 }
 
 impl Command {
@@ -57,6 +59,7 @@ impl Command {
             Self::Transfer(load) => load.run(),
             Self::Exchange(load) => load.run(),
             Self::ExchangeServer(load) => load.run(),
+            Self::Hold(load) => load.run(),
         }
     }
 }
