@@ -82,14 +82,13 @@ impl Holder {
         self.process.signal(signal)
     }
 
-    /// Why it lost its lease, and how long the answer took, milliseconds.
+    /// Why it lost its lease.
     ///
     /// # Errors
     /// It did not lose it in time.
-    pub fn lost(&self, limit: Duration) -> Result<(ActuatorError, u64)> {
+    pub fn lost(&self, limit: Duration) -> Result<ActuatorError> {
         let event = Workload::event_in(&self.lines, "lost", limit)?;
-        let error = serde_json::from_value(event["error"].clone())?;
-        Ok((error, event["took_ms"].as_u64().context("no time")?))
+        Ok(serde_json::from_value(event["error"].clone())?)
     }
 
     /// Kills it and waits until it is gone.

@@ -20,6 +20,7 @@ pub mod probe;
 pub mod process;
 pub mod scene;
 pub mod shop;
+pub mod stage;
 pub mod synthetic;
 pub mod wait;
 pub mod workload;

@@ -15,7 +15,7 @@ use sentinel::{
 use serde_json::json;
 
 use super::{Deadline, report};
-use crate::{paths, wait};
+use crate::paths;
 
 /// Holds one order.
 #[derive(Debug, Args)]
@@ -46,13 +46,8 @@ impl Hold {
         );
         while !end.is_over() {
             thread::sleep(Duration::from_secs_f64(self.renew_seconds).min(end.left()));
-            let before_ns = wait::now_ns();
             if let Err(error) = guarded.renew(order.lease(), order.ttl(), Now::read()) {
-                let took_ms = wait::since(before_ns).as_millis() as u64;
-                println!(
-                    "{}",
-                    json!({ "event": "lost", "error": error, "text": error.to_string(), "took_ms": took_ms })
-                );
+                println!("{}", json!({ "event": "lost", "error": error }));
                 break;
             }
         }

@@ -60,7 +60,7 @@ pub(crate) static KERNELS: [Kernel; 4] = [
 ];
 
 /// The contracts that also run in guests; the others need more of a distribution than a guest has.
-const IN_GUESTS: [&str; 2] = ["sensors", "verifier"];
+const IN_GUESTS: [&str; 4] = ["actuators", "leases", "sensors", "verifier"];
 
 /// What runs in a guest.
 pub(crate) struct Programs {
