@@ -11,6 +11,7 @@ use std::{
     fs,
     io::{self, IsTerminal as _},
     os::fd::{AsFd as _, OwnedFd},
+    thread,
     time::Duration,
 };
 
@@ -27,12 +28,18 @@ use super::{
     wire::{WireError, hear, is_end, limit, say},
 };
 use crate::{
-    act::message::{Reply, Request, Why},
+    act::message::{PutBack, Reply, Request, Why},
     time::Now,
 };
 
 /// How long the agent may take to read a reply; it asks for one thing at a time, so there is room.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// It must run in time on a host whose CPUs are crowded, and hardly ever runs at all.
+const NICE: i32 = -15;
+/// How often it tries at its end to undo what cannot be undone at once, and the time between; the next start goes on.
+const END_TRIES: u32 = 5;
+const END_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why the guard could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +84,10 @@ pub fn serve(options: &CgroupOptions) -> Result<(), GuardError> {
 
 /// Leaves the agent's session, and takes signals as something to read.
 fn stand_apart() -> io::Result<SignalFd> {
-    // It has one of its own already when it leads its group; the OOM score is another one's to lower where it may not.
+    // Without the rights for these it is merely less safe.
     let _ = rustix::process::setsid();
     let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+    let _ = rustix::process::setpriority_process(None, NICE);
     let mask: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     mask.thread_block()?;
     Ok(SignalFd::with_flags(
@@ -109,7 +117,13 @@ fn wait(mut actuator: CgroupActuator, socket: &OwnedFd, signals: &SignalFd) -> R
             break Ok(Why::AgentGone);
         }
     };
-    actuator.end_all(*end.as_ref().unwrap_or(&Why::Ended), Now::read());
+    let why = *end.as_ref().unwrap_or(&Why::Ended);
+    for _ in 0..END_TRIES {
+        if actuator.end_all(why, Now::read()).iter().all(PutBack::is_over) {
+            break;
+        }
+        thread::sleep(END_PAUSE);
+    }
     end.map(drop)
 }
 

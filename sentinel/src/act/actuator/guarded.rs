@@ -25,6 +25,8 @@ use crate::{
 /// How long the guard may take to answer before it is taken for hung; a renewal no more than half of the time it is for,
 /// so that what a guard that hangs holds is put back before its lease would have lapsed.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take to start: it waits for the journal while an earlier guard ends, and puts back what was left.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 /// How often its end is looked for, and the time between.
 const END_TRIES: u32 = 100;
 const END_PAUSE: Duration = Duration::from_millis(20);
@@ -63,7 +65,7 @@ struct Guard {
 }
 
 impl Guarded {
-    /// Starts a guard. Returns what it put back: what an earlier agent and its guard left, and what that guard undid
+    /// Starts a guard; takes up to ten seconds where an earlier one holds the journal. Returns what it put back: what an earlier agent and its guard left, and what that guard undid
     /// when its agent was gone.
     ///
     /// # Errors
@@ -172,7 +174,7 @@ impl Guard {
     fn start(options: &GuardOptions) -> Result<(Self, Vec<PutBack>), ActuatorError> {
         let failed = |reason: String| ActuatorError::GuardNotStarted { reason };
         let (socket, theirs) = pair().map_err(|error| failed(error.to_string()))?;
-        limit(&socket, PATIENCE).map_err(|error| failed(error.to_string()))?;
+        limit(&socket, START_PATIENCE).map_err(|error| failed(error.to_string()))?;
         let mut command = Command::new(&options.program);
         command
             .arg0("sentinel")
