@@ -132,6 +132,11 @@ impl Stage {
     /// # Errors
     /// It is not so; says what changed.
     pub fn others_are_untouched(&self, but: Option<Knob>) -> Result<()> {
+        self.nothing_is_changed(but)?;
+        work(&[&self.bystander])
+    }
+
+    fn nothing_is_changed(&self, but: Option<Knob>) -> Result<()> {
         let but = but.map(|knob| self.scope.dir().join(knob.file()));
         for (file, before) in &self.before {
             let now = fs::read_to_string(file)?;
@@ -141,7 +146,7 @@ impl Stage {
                 file.display()
             );
         }
-        works(&self.bystander).context("the bystander")
+        Ok(())
     }
 
     /// All is as before, and the scope works again.
@@ -149,8 +154,8 @@ impl Stage {
     /// # Errors
     /// It is not so; says what is not.
     pub fn all_is_back(&self) -> Result<()> {
-        self.others_are_untouched(None)?;
-        works(&self.scope).context("the scope")
+        self.nothing_is_changed(None)?;
+        work(&[&self.bystander, &self.scope])
     }
 
     /// Waits until the file says what it said before; the time since `start_ns`.
@@ -233,27 +238,50 @@ pub fn share(cgroup: &Cgroup) -> Result<f64> {
     Ok((used_us()? - before) / 1e6 / wait::since(start_ns).as_secs_f64())
 }
 
-/// Its task runs, or waits for a CPU of a busy host, for the share of the time it was told to, and is not throttled:
-/// nothing holds it back.
+/// The task of each runs, or waits for a CPU of a busy host, for the share of the time it was told to, and is not
+/// throttled: nothing holds it back.
 ///
 /// # Errors
-/// It is held back, or gone.
-pub fn works(cgroup: &Cgroup) -> Result<()> {
-    let [pid] = cgroup.pids()[..] else {
-        bail!("one task is expected: {:?}", cgroup.pids())
+/// One is held back, or gone.
+pub fn work(cgroups: &[&Cgroup]) -> Result<()> {
+    let books = || {
+        cgroups
+            .iter()
+            .map(|cgroup| Book::read(cgroup))
+            .collect::<Result<Vec<_>>>()
     };
-    let books = || Tasks::of(pid.cast_unsigned());
-    let (start_ns, before, throttled) = (wait::now_ns(), books()?, throttled(cgroup)?);
+    let (start_ns, before) = (wait::now_ns(), books()?);
     thread::sleep(MEASURED);
     let (after, elapsed_ns) = (books()?, wait::since(start_ns).as_nanos() as f64);
-    let ran = (after.on_cpu_ns - before.on_cpu_ns) as f64 / elapsed_ns;
-    let waited = (after.run_delay_ns - before.run_delay_ns) as f64 / elapsed_ns;
-    ensure!(
-        ran > 0.02 && ran + waited > 0.3,
-        "it ran {ran:.2} and waited {waited:.2} of the time, and wanted 0.4"
-    );
-    ensure!(self::throttled(cgroup)? == throttled, "it is throttled");
+    for ((cgroup, before), after) in cgroups.iter().zip(before).zip(after) {
+        let ran = (after.tasks.on_cpu_ns - before.tasks.on_cpu_ns) as f64 / elapsed_ns;
+        let waited = (after.tasks.run_delay_ns - before.tasks.run_delay_ns) as f64 / elapsed_ns;
+        let scope = cgroup.scope();
+        ensure!(
+            ran > 0.02 && ran + waited > 0.3,
+            "{scope} ran {ran:.2} and waited {waited:.2} of the time, and wanted 0.4"
+        );
+        ensure!(after.throttled == before.throttled, "{scope} is throttled");
+    }
     Ok(())
+}
+
+/// What the kernel wrote down about a cgroup with one process.
+struct Book {
+    tasks: Tasks,
+    throttled: Option<String>,
+}
+
+impl Book {
+    fn read(cgroup: &Cgroup) -> Result<Self> {
+        let [pid] = cgroup.pids()[..] else {
+            bail!("one task is expected in {}: {:?}", cgroup.scope(), cgroup.pids())
+        };
+        Ok(Self {
+            tasks: Tasks::of(pid.cast_unsigned())?,
+            throttled: throttled(cgroup)?,
+        })
+    }
 }
 
 /// `throttled_usec`; `None` without the CPU controller.

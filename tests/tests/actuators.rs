@@ -27,7 +27,7 @@ use sentinel_tests::{
     holder::Holder,
     invoke::{self, code},
     paths,
-    stage::{CPU_MAX, Stage, alive, endings, has, lease, order, says, share, works},
+    stage::{CPU_MAX, Stage, alive, endings, has, lease, order, says, share, work},
     wait,
     workload::{Workload, hold::options},
 };
@@ -41,7 +41,13 @@ const SOON: Duration = Duration::from_secs(5);
 fn a_freeze_stops_its_cgroup_and_nobody_else_and_is_undone() -> Result<()> {
     let stage = Stage::set()?;
     let mut guarded = stage.guarded()?;
+    let start_ns = wait::now_ns();
     let applied = guarded.apply(&stage.freeze()?, Now::read())?;
+    let took = wait::since(start_ns);
+    println!(
+        "MATRIX order done, with a synced record, after={:.1} ms",
+        took.as_secs_f64() * 1e3
+    );
     assert_eq!((applied.found.as_str(), applied.wrote.as_str()), ("0", "1"));
     ensure!(wait::until_true(SOON, || stage.frozen()));
     stage.others_are_untouched(Some(Knob::Freeze))?;
@@ -200,7 +206,7 @@ fn memory_is_held_near_what_is_used_and_let_go() -> Result<()> {
     let tight = LeaseId::new("tight")?;
     assert_eq!(guarded.revert(&tight, Now::read())?.ending, Ending::Restored);
     assert_eq!(says(&stage.bystander, "memory.high")?, "max");
-    works(&stage.scope)
+    work(&[&stage.scope])
 }
 
 #[test]
