@@ -55,7 +55,11 @@ impl Holder {
         let lines = Lines::read(process.child().stdout.take().context("no stdout")?);
         let errors = Lines::read(process.child().stderr.take().context("no stderr")?);
         let ready = Workload::event_in(&lines, "ready", Duration::from_secs(10));
-        let ready = ready.with_context(|| format!("it said {:?}", errors.texts()))?;
+        let ready = ready.with_context(|| {
+            // Its last words come a little later than its end.
+            let whole = errors.closed(Duration::from_secs(3));
+            format!("it said {:?}{}", errors.texts(), if whole { "" } else { " so far" })
+        })?;
         Ok(Self { process, lines, ready })
     }
 

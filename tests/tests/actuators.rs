@@ -49,9 +49,10 @@ fn a_freeze_stops_its_cgroup_and_nobody_else_and_is_undone() -> Result<()> {
         took.as_secs_f64() * 1e3
     );
     assert_eq!((applied.found.as_str(), applied.wrote.as_str()), ("0", "1"));
+    // For longer than what is measured here takes on a slow host.
+    guarded.renew(&lease()?, Ttl::try_from(60_000)?, Now::read())?;
     ensure!(wait::until_true(SOON, || stage.frozen()));
     stage.others_are_untouched(Some(Knob::Freeze))?;
-    guarded.renew(&lease()?, Ttl::try_from(2_000)?, Now::read())?;
     let used = share(&stage.scope)?;
     ensure!(used < 0.01, "frozen, and uses {used} of a CPU");
     let put_back = guarded.revert(&lease()?, Now::read())?;
@@ -96,12 +97,13 @@ fn a_quota_slows_its_cgroup_down_and_nobody_else() -> Result<()> {
     let mut guarded = stage.guarded()?;
     let before = share(&stage.scope)?;
     let applied = guarded.apply(&stage.order("lease-1", CPU_MAX)?, Now::read())?;
+    // For longer than what is measured here takes on a slow host.
+    guarded.renew(&lease()?, Ttl::try_from(60_000)?, Now::read())?;
     assert_eq!(
         (applied.found.as_str(), applied.wrote.as_str()),
         ("max 100000", "15000 100000")
     );
     stage.others_are_untouched(Some(Knob::CpuMax))?;
-    guarded.renew(&lease()?, Ttl::try_from(2_000)?, Now::read())?;
     let during = share(&stage.scope)?;
     println!("MATRIX CPU of a scope with a quota of 0.15, before and during={before:.2}, {during:.2}");
     ensure!(during < 0.2, "a quota of 0.15 leaves {during:.2}");
@@ -164,8 +166,14 @@ fn a_weight_gives_way_to_others_and_comes_back() -> Result<()> {
     assert_eq!(guarded.revert(&lease()?, Now::read())?.ending, Ending::Restored);
     assert_eq!(says(&stage.scope, "cpu.weight")?, "333");
     if fs::write(stage.scope.dir().join("cpu.idle"), "1").is_ok() {
+        // It shows no weight, or from 7.2 on at the latest the least: either way it is left.
+        let shown = says(&stage.scope, "cpu.weight")?;
         let error = guarded.apply(&order("idle", 50)?, Now::read()).err();
-        ensure!(matches!(error, Some(ActuatorError::NotRestorable { .. })), "{error:?}");
+        let left = match shown.as_str() {
+            "0" => matches!(error, Some(ActuatorError::NotRestorable { .. })),
+            _ => matches!(error, Some(ActuatorError::Tighter { .. })),
+        };
+        ensure!(left && says(&stage.scope, "cpu.weight")? == shown, "{shown}: {error:?}");
     }
     Ok(())
 }
@@ -176,10 +184,15 @@ fn memory_is_held_near_what_is_used_and_let_go() -> Result<()> {
         return Ok(());
     }
     let stage = Stage::set()?;
-    let _taken = Workload::start(&stage.bystander, &["alloc-once", "--mb", "32", "--seconds", "60"])?;
+    let taken = Workload::start(&stage.bystander, &["alloc-once", "--mb", "32", "--seconds", "60"])?;
     // The one with memory is the scope here; the other is the bystander.
     let current = || -> Result<u64> { Ok(says(&stage.bystander, "memory.current")?.parse()?) };
-    ensure!(wait::until_true(SOON, || current().is_ok_and(|bytes| bytes > 32_000_000)));
+    taken.event("idle", SOON * 4)?;
+    ensure!(
+        current()? > 30_000_000,
+        "32 MB were taken, and {} are counted",
+        current()?
+    );
     let mut guarded = stage.guarded()?;
     let order = |lease: &str, bytes| order(&stage.bystander, lease, Action::MemoryHigh { bytes });
     let error = guarded.apply(&order("low", current()? / 2 - 4_096)?, Now::read()).err();
