@@ -4,6 +4,7 @@
 mod check;
 mod config;
 mod documents;
+mod guard;
 mod judge;
 mod options;
 mod record;
@@ -123,6 +124,9 @@ pub enum Command {
     Completions(documents::Completions),
     /// Print the manual page
     Man,
+    /// Hold what the agent changes, and put it back when the agent is gone; started by the agent itself
+    #[command(hide = true)]
+    Guard(guard::Options),
 }
 
 fn dispatch(command: Command) -> Result<u8, Failure> {
@@ -136,5 +140,6 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Schema(schema) => documents::schema(&schema),
         Command::Completions(completions) => documents::completions(&completions),
         Command::Man => documents::man(),
+        Command::Guard(options) => guard::run(&options),
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 
-use super::{attempts, cpu, exchange, growth, http, memory, overload, tcp};
+use super::{attempts, cpu, exchange, growth, hold, http, memory, overload, tcp};
 
 /// Loads for the contracts: each does one thing, for a bounded time, and says in JSON lines what it did.
 #[derive(Debug, Parser)]
@@ -47,6 +47,8 @@ pub enum Command {
     Attempts(attempts::Attempts),
     /// Holds a policy on a cgroup, as an agent would.
     Hold(attempts::Hold),
+    /// Holds one action on a cgroup through a guard, as the agent does.
+    HoldAction(hold::Hold),
 }
 
 impl Command {
@@ -75,6 +77,7 @@ impl Command {
             Self::ExchangeServer(load) => load.run(),
             Self::Attempts(load) => load.run(),
             Self::Hold(load) => load.run(),
+            Self::HoldAction(load) => load.run(),
         }
     }
 }

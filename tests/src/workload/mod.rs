@@ -8,6 +8,7 @@ pub mod command;
 pub mod cpu;
 pub mod exchange;
 pub mod growth;
+pub mod hold;
 pub mod http;
 pub mod memory;
 pub mod overload;
@@ -96,7 +97,15 @@ impl Workload {
     /// # Errors
     /// It did not come in time.
     pub fn event(&self, name: &str, limit: Duration) -> Result<Value> {
-        let found = self.lines.find(0, limit, |line| {
+        Self::event_in(&self.lines, name, limit)
+    }
+
+    /// Waits for an event among the lines of a workload that was started otherwise.
+    ///
+    /// # Errors
+    /// It did not come in time.
+    pub fn event_in(lines: &Lines, name: &str, limit: Duration) -> Result<Value> {
+        let found = lines.find(0, limit, |line| {
             let event: Value = serde_json::from_str(&line.text).ok()?;
             (event["event"] == name).then_some(event)
         });
@@ -104,7 +113,7 @@ impl Workload {
             Some(event) => Ok(event),
             None => bail!(
                 "no `{name}` from the workload within {limit:?}; it said {:?}",
-                self.lines.texts()
+                lines.texts()
             ),
         }
     }

@@ -32,7 +32,7 @@ impl Size {
     /// For contracts.
     pub(super) const USUAL: Self = Self {
         memory_mb: 1024,
-        limit: Duration::from_secs(600),
+        limit: Duration::from_secs(900),
     };
 }
 
