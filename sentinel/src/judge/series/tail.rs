@@ -9,7 +9,7 @@ const BUCKETS: usize = 64;
 /// The lowest bucket begins at two to the power of minus this.
 const LOWEST_OCTAVE: u32 = 4;
 /// What is lower counts as this low, what is higher as this high.
-const LOWEST: f32 = 0.0626;
+const LOWEST: f32 = 0.0625;
 const HIGHEST: f32 = 4000.0;
 /// Buckets for a decade, where decades are counted.
 const PER_DECADE: f32 = 5.0;
