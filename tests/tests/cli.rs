@@ -18,10 +18,11 @@ use sentinel_tests::{
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(15);
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "run",
     "check",
     "replay",
+    "judge",
     "record",
     "schema",
     "config",

@@ -3,7 +3,7 @@
 //!
 //! Needs no root.
 
-use std::{fmt::Write as _, io::Write as _, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, io::Write as _, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use sentinel::judge::series::Series;
@@ -17,7 +17,7 @@ use sentinel_tests::{
     paths,
     process::Process,
     series::{
-        LASTS, corpus,
+        LASTS, Labelled, corpus,
         quality::{self, Judged},
     },
 };
@@ -237,7 +237,7 @@ fn the_same_points_give_the_same_bytes() -> Result<()> {
 /// The bounds leave a fifth to what was measured (docs/JUDGE.md).
 #[test]
 fn the_usual_faults_are_found_with_one_threshold_for_all_series() {
-    let all = corpus(100..103);
+    let all = corpus(200..203);
     let judged: Vec<_> = all
         .iter()
         .map(|truth| Judged {
@@ -252,17 +252,36 @@ fn the_usual_faults_are_found_with_one_threshold_for_all_series() {
         all.len(),
         usual.f1()
     );
-    assert!(area > 0.5, "{area}");
-    assert!(usual.precision > 0.5 && usual.recall > 0.45, "{usual:?}");
-    assert!(usual.false_per_10k < 1.0, "{usual:?}");
+    print_by("kind", &judged, |truth| format!("{:?}", truth.kind));
+    print_by("fault", &judged, |truth| {
+        truth.fault.map_or_else(String::new, |fault| format!("{fault:?}"))
+    });
+    assert!(area > 0.6, "{area}");
+    assert!(usual.precision > 0.55 && usual.recall > 0.55, "{usual:?}");
+    assert!(usual.false_per_10k < 0.7, "{usual:?}");
     assert!(usual.median_delay <= LASTS as f64 / 20.0, "{usual:?}");
+}
+
+/// Rows of the table in docs/JUDGE.md.
+fn print_by(what: &str, judged: &[Judged<'_>], group: impl Fn(&Labelled) -> String) {
+    let groups: BTreeSet<_> = judged.iter().map(|one| group(one.truth)).collect();
+    for name in groups {
+        let part: Vec<_> = judged.iter().filter(|one| group(one.truth) == name).cloned().collect();
+        let quality = quality::at(&part, THRESHOLD);
+        println!(
+            "{what} {name}: found {:.0} %, delay {}, false alarms per 10,000 points {:.2}",
+            100.0 * quality.recall,
+            quality.median_delay,
+            quality.false_per_10k
+        );
+    }
 }
 
 const THRESHOLD: f32 = 0.68;
 /// A tenth of a series: what is ordinary has to be seen before anything can be odd.
 const PROBATION: usize = 400;
 
-fn scores(truth: &sentinel_tests::series::Labelled) -> Vec<f32> {
+fn scores(truth: &Labelled) -> Vec<f32> {
     let mut series = Series::new();
     let values = truth.values.iter().enumerate();
     values

@@ -46,7 +46,7 @@ pub struct Options {
     /// Stop at the first line that cannot be read or is out of order
     #[arg(long)]
     strict: bool,
-    /// Series that may be judged; each takes up to 40 KiB
+    /// Series that may be judged; each takes about 22 KiB
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
     max_series: usize,
     /// Say on standard error how many points were judged, and how fast

@@ -9,7 +9,7 @@ const BUCKETS: usize = 64;
 /// The lowest bucket begins at two to the power of minus this.
 const LOWEST_OCTAVE: u32 = 4;
 /// What is lower counts as this low, what is higher as this high.
-const LOWEST: f32 = 0.0626;
+const LOWEST: f32 = 0.0625;
 const HIGHEST: f32 = 4000.0;
 /// Buckets for a decade, where decades are counted.
 const PER_DECADE: f32 = 5.0;
@@ -23,6 +23,11 @@ const PRIOR_READINGS: f32 = 8.0;
 const READY: f32 = 24.0;
 /// Readings after which a reading's weight is down to `1/e`.
 const MEMORY: f32 = 6000.0;
+/// Fewer decades than these are the rounding of sums.
+const ROUNDING: f32 = 1e-3;
+/// Where early readings are worth less: the memory is this share of all readings, and no less than so many.
+const MATURING: f32 = 1.0;
+const MATURES: f32 = 300.0;
 /// Weights are scaled back when a new reading weighs this much.
 const RESCALE: f32 = 1e6;
 /// The table is made anew after so many readings at the most.
@@ -78,6 +83,11 @@ pub(super) struct Tail {
     until_refresh: f32,
     /// What is believed of the tail: mean excess over a threshold, in buckets.
     prior_excess: f32,
+    /// Readings so far, and after how many a reading's weight is down to `1/e`.
+    seen: f32,
+    memory: f32,
+    /// True when what was learned early is worth less: it was learned from little.
+    matures: bool,
 }
 
 impl Tail {
@@ -88,7 +98,9 @@ impl Tail {
 
     /// Of decades; each is believed to be ten times as rare as the one below until it is seen.
     pub(super) const fn of_decades() -> Self {
-        Self::new(PER_DECADE / LN_10)
+        let mut tail = Self::new(PER_DECADE / LN_10);
+        (tail.memory, tail.matures) = (MATURES, true);
+        tail
     }
 
     const fn new(prior_excess: f32) -> Self {
@@ -99,6 +111,9 @@ impl Tail {
             unit: 1.0,
             until_refresh: READY,
             prior_excess,
+            seen: 0.0,
+            memory: MEMORY,
+            matures: false,
         }
     }
 
@@ -115,7 +130,8 @@ impl Tail {
     /// Takes in a reading by its bucket, with a weight from 0 to 1; `None` is one that is not on this side of zero at all.
     #[inline]
     pub(super) fn learn(&mut self, bucket: Option<u8>, weight: f32) {
-        self.unit *= 1.0 + 1.0 / MEMORY;
+        self.unit *= 1.0 + 1.0 / self.memory;
+        self.seen += 1.0;
         let weight = weight * self.unit;
         self.total += weight;
         if let Some(bucket) = bucket {
@@ -134,6 +150,9 @@ impl Tail {
             self.weights.iter_mut().for_each(|weight| *weight *= scale);
             self.total *= scale;
             self.unit = 1.0;
+        }
+        if self.matures {
+            self.memory = (self.seen * MATURING).clamp(MATURES, MEMORY);
         }
         let readings = self.total / self.unit;
         self.until_refresh = (readings / 8.0).clamp(8.0, STALE);
@@ -162,7 +181,7 @@ impl Tail {
             } else {
                 -log10((counted / readings).min(1.0))
             };
-            self.decades[bucket] = decades.clamp(0.0, most);
+            self.decades[bucket] = if decades < ROUNDING { 0.0 } else { decades.min(most) };
         }
         // Counting and fitting meet at the threshold; a higher magnitude is never less rare.
         for bucket in 1..BUCKETS {

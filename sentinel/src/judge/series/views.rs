@@ -16,6 +16,8 @@ const RESTLESS: f64 = 16.0;
 const RESTLESS_LONG: f64 = 80.0;
 /// A distance counts no more than this many typical ones when the typical one is learned.
 const CLIP: f64 = 4.0;
+/// Of what exceeds that, this share counts: series that seldom move have a scale too.
+const OUTLIER: f64 = 0.25;
 /// So many points on the same side, far off, and the long level follows: a new plateau.
 const PLATEAU: f64 = 96.0;
 /// Points that the profile foretold before it is asked.
@@ -56,7 +58,7 @@ impl Scale {
         } else {
             distance / self.0.max(floor)
         };
-        let bound = CLIP * self.0 + size / 64.0;
+        let bound = CLIP * self.0 + size * OUTLIER;
         self.0 += share * (size.min(bound) - self.0);
         relative as f32
     }
