@@ -3,8 +3,8 @@
 //! A histogram over logarithmic buckets whose weights decay with real time, so that the memory is constant and the
 //! distant past fades. It assumes no distribution. Beyond what was ever seen the tail goes on as a power law.
 
-/// Buckets, two for each doubling, from one resolution up to 2^32 of them.
-const BUCKETS: usize = 66;
+/// Buckets, two for each doubling, from one resolution up to 2^18 of them: what is higher counts as that.
+const BUCKETS: usize = 38;
 const PER_OCTAVE: f64 = 2.0;
 /// Half of a value's weight is gone after this long, seconds: a day.
 const HALF_LIFE_S: f64 = 86_400.0;
