@@ -83,8 +83,8 @@ pub struct NetCounters {
     pub udp_ingress_packets: u64,
     /// UDP packets sent.
     pub udp_egress_packets: u64,
-    /// Padding.
-    pub _pad: u64,
+    /// Opened TCP connections that ended after a request without an answer to it: given up here, or cut off there.
+    pub given_up: u64,
 }
 
 /// Hands the fields of [`NetCounters`] that are plain sums to a macro: `net_counters!(with)` becomes `with!(a, b, …)`,
@@ -107,7 +107,8 @@ macro_rules! net_counters {
             resets_in,
             resets_out,
             udp_ingress_packets,
-            udp_egress_packets
+            udp_egress_packets,
+            given_up
         )
     };
 }

@@ -34,7 +34,8 @@ const WAIT_UNIT_SHIFT: u32 = 10;
 #[inline(always)]
 #[must_use]
 pub const fn wait_units_squared(wait_ns: u64) -> u64 {
-    let units = wait_ns.saturating_add(WAIT_UNIT_NS / 2) >> WAIT_UNIT_SHIFT;
+    // Half a unit and more rounds up, without a sum that could overflow.
+    let units = (wait_ns >> WAIT_UNIT_SHIFT) + (wait_ns >> (WAIT_UNIT_SHIFT - 1) & 1);
     let units = if units > u32::MAX as u64 {
         u32::MAX as u64
     } else {
@@ -43,7 +44,8 @@ pub const fn wait_units_squared(wait_ns: u64) -> u64 {
     units * units
 }
 
-/// What one CPU remembers between two switches. Written and read by that CPU only.
+/// What one CPU remembers between two switches. Written and read by that CPU only; user space sets where its bank
+/// begins before anything is attached.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuState {
@@ -57,8 +59,13 @@ pub struct CpuState {
     pub exec_ns: u64,
     /// Its `nvcsw` when it was switched in.
     pub voluntary: u64,
+    /// Index of this CPU's first counter: its number × slots.
+    pub bank: u32,
+    /// Not 0 while a packet that leaves is being counted here: one that leaves from an interrupt, or from a task that
+    /// took this CPU meanwhile, then counts in the shared bank.
+    pub sending: u32,
     /// Padding.
-    pub _pad: [u64; 4],
+    pub _pad: [u64; 3],
 }
 
 /// Entries of the table of waits by thread id. A power of two.

@@ -1,6 +1,6 @@
 //! Every map: key, value, size, writer, and why that size.
 //!
-//! Counters lie in arrays that user space maps into its memory, banked by CPU: entry `cpu * SLOTS + slot` is written
+//! Counters lie in arrays that user space maps into its memory, banked by CPU: entry `cpu × slots + slot` is written
 //! by that CPU only, so no count needs a lock and reading needs no system call. Sizes given as 1 are set before load
 //! from the number of CPUs and of cgroups.
 
@@ -24,7 +24,7 @@ use sentinel_common::{
     sched::{CpuState, RunQueueCounters, SchedCounters, TASK_WAITS_ENTRIES, TaskWait},
 };
 
-/// By CPU. Writer: `sched_switch`.
+/// By CPU. Writers: `sched_switch`; `egress` one field; user space another, before anything is attached.
 #[map]
 pub(crate) static CPU_STATE: Array<CpuState> = Array::with_max_entries(1, 0);
 /// By CPU × slots + slot. Writer: `sched_switch`.
@@ -43,7 +43,8 @@ pub(crate) static MEM: Array<MemCounters> = Array::with_max_entries(1, BPF_F_MMA
 /// By address space, direct-mapped (256 KiB). Writer: `rss_stat`.
 #[map]
 pub(crate) static MM_PAGES: Array<MmPages> = Array::with_max_entries(MM_PAGES_ENTRIES, 0);
-/// By CPU × slots + slot. Writers: `ingress`, `egress`, `sock_ops`, each its own fields.
+/// By CPU × slots + slot; behind the last CPU's follows the bank that all share, for packets that leave while another
+/// is being counted. Writers: `ingress`, `egress`, `sock_ops`, each its own fields.
 #[map]
 pub(crate) static NET: Array<NetCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// By socket; goes with the socket. Writers: `ingress`, `egress`, `sock_ops`.

@@ -12,8 +12,8 @@ macro_rules! constants {
 }
 
 constants! {
-    /// Entries of one CPU's bank: slots including `other`.
-    SLOTS: u32 = 1;
+    /// Index of the first counter of the bank that all CPUs share: CPUs × slots.
+    SHARED_BANK: u32 = 0;
 
     /// `task_struct.pid`
     TASK_PID: u32 = 0;

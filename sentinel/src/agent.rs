@@ -4,25 +4,35 @@
 //! judges or prints by itself.
 #![forbid(unsafe_code)]
 
+mod reload;
+
 use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::{
+    sync::mpsc::{Receiver, UnboundedReceiver},
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
 
 use crate::{
-    act::{Actor, Outcome},
+    act::{Actor, Outcome, Protected, control::Command, hands::Done, privileged::Privileged},
     config::Config,
     judge::{Judge, JudgeConfig, verdict::Level},
+    kernel::Pace,
     sense::{
         Source,
         record::Recorder,
         sample::{Origin, Sample},
     },
-    show::{SinkError, Sinks, Snapshot, Unavailable, add_losses},
-    time::Now,
+    show::{SinkError, Sinks, Snapshot, Unavailable, add_losses, own::Meter},
+    time::{Now, monotonic_ns},
 };
+
+pub use self::reload::Reload;
 
 /// How long hooks may go on after the agent was told to end.
 const HOOK_GRACE: Duration = Duration::from_secs(2);
+/// How often leases are looked after between readings.
+const TEND: Duration = Duration::from_millis(200);
 /// How long each surface may take to get through what waits.
 const SINK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -45,7 +55,24 @@ pub struct Parts<S> {
     /// Surfaces.
     pub sinks: Sinks,
     /// Recording of every sample, if asked for.
-    pub recorder: Option<Recorder<Box<dyn Write>>>,
+    pub recorder: Option<Recorder<Box<dyn Write + Send>>>,
+    /// What acts on cgroups; `None` in `observe`.
+    pub acting: Option<Acting>,
+    /// What persons ask; `None` where nobody can.
+    pub commands: Option<Receiver<Command>>,
+    /// Configurations that are read again; `None` where nothing reads them.
+    pub reloads: Option<Receiver<Reload>>,
+}
+
+/// What acts on cgroups.
+#[derive(Debug)]
+pub struct Acting {
+    /// The process that does it.
+    pub privileged: Privileged,
+    /// What they say.
+    pub done: UnboundedReceiver<Done>,
+    /// Whom nothing is done to.
+    pub protected: Protected,
 }
 
 /// How a run ended.
@@ -67,6 +94,9 @@ pub enum AgentError {
     /// The recording could not be written.
     #[error("the recording cannot be written: {0}")]
     Recording(#[from] std::io::Error),
+    /// There is no timer to be had.
+    #[error("the kernel gives no timer: {0}; too many files may be open")]
+    Timer(std::io::Error),
 }
 
 /// The running agent.
@@ -74,10 +104,17 @@ pub struct Agent<S> {
     parts: Parts<S>,
     judge: Judge,
     actor: Actor,
+    done: Option<UnboundedReceiver<Done>>,
+    commands: Option<Receiver<Command>>,
+    reloads: Option<Receiver<Reload>>,
+    /// What there is to say about reloads.
+    reloaded: Vec<Outcome>,
     verdicts: Vec<crate::judge::Verdict>,
     ended: Ended,
     losses: BTreeMap<String, u64>,
-    read_at: Option<Instant>,
+    /// When a reading was last begun, `CLOCK_MONOTONIC`, nanoseconds.
+    read_ns: Option<u64>,
+    meter: Meter,
 }
 
 /// Why a reading was the last one.
@@ -89,18 +126,35 @@ enum Stop {
 impl<S: Source> Agent<S> {
     /// Builds every stage; reads nothing yet.
     #[must_use]
-    pub fn new(parts: Parts<S>) -> Self {
+    pub fn new(mut parts: Parts<S>) -> Self {
+        let (commands, reloads) = (parts.commands.take(), parts.reloads.take());
+        let (mut actor, mut done) = (Actor::new(&parts.config), None);
+        if let Some(acting) = parts.acting.take() {
+            let blind = parts.unavailable.iter();
+            let blind = blind.map(|one| (one.sensor.clone(), one.reason.clone())).collect();
+            actor = actor.with_runner(acting.privileged.runner()).with_hands(
+                Box::new(acting.privileged),
+                acting.protected,
+                blind,
+            );
+            done = Some(acting.done);
+        }
         let judging = JudgeConfig {
             every_tick: parts.every_tick,
             ..JudgeConfig::from(&parts.config)
         };
         Self {
             judge: Judge::new(judging, Arc::clone(&parts.origin)),
-            actor: Actor::new(&parts.config),
+            actor,
+            done,
+            commands,
+            reloads,
+            reloaded: Vec::new(),
             verdicts: Vec::new(),
             ended: Ended::default(),
             losses: BTreeMap::new(),
-            read_at: None,
+            read_ns: None,
+            meter: Meter::new(parts.origin.page_bytes),
             parts,
         }
     }
@@ -113,22 +167,41 @@ impl<S: Source> Agent<S> {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Ended, AgentError> {
         tokio::pin!(stop);
         let interval = self.parts.config.interval;
-        let mut ticks = every(interval, Duration::ZERO);
+        let mut ticks = Pace::new(Duration::ZERO, interval).map_err(AgentError::Timer)?;
         let fast = self.parts.config.network_interval;
-        let mut readings = every(fast, fast);
+        let mut readings = Pace::new(fast, fast).map_err(AgentError::Timer)?;
         let read_between = self.parts.read_between && fast < interval;
+        let mut tending = every(TEND, TEND);
         loop {
             let stopped = tokio::select! {
                 biased;
                 () = &mut stop => break,
-                due = ticks.tick() => {
+                late = ticks.due() => {
                     self.ended.ticks += 1;
-                    self.ended.late_ticks += u64::from(due.elapsed() > interval / 2);
+                    // A late tick is not made up for: the next one covers more time, and says so.
+                    self.ended.late_ticks += u64::from(late.map_err(AgentError::Timer)? > interval / 2);
                     self.read(true)?
                 }
-                _ = readings.tick(), if read_between => {
+                due = readings.due(), if read_between => {
+                    due.map_err(AgentError::Timer)?;
                     // A tick reads these sensors too: no second reading right after it.
-                    if self.read_at.is_some_and(|at| at.elapsed() < fast / 2) { None } else { self.read(false)? }
+                    if self.was_read_within(fast / 2) { None } else { self.read(false)? }
+                }
+                Some(done) = next(&mut self.done) => {
+                    self.actor.hear(done, Now::read());
+                    None
+                }
+                Some(reload) = next_of(&mut self.reloads) => {
+                    self.take_over(reload, Now::read());
+                    None
+                }
+                Some(command) = next_of(&mut self.commands) => {
+                    self.actor.command(command, Now::read());
+                    None
+                }
+                _ = tending.tick(), if self.actor.holds() => {
+                    self.actor.tend(Now::read());
+                    None
                 }
             };
             match stopped {
@@ -143,30 +216,56 @@ impl<S: Source> Agent<S> {
         self.finish().await
     }
 
+    /// Goes on by another configuration, or says why not.
+    fn take_over(&mut self, reload: Reload, now: Now) {
+        self.reloaded.push(reload.outcome(now));
+        if let Reload::Good { config, .. } = reload {
+            self.judge.take_over(&JudgeConfig::from(config.as_ref()));
+            self.actor.take_over(&config);
+            self.parts.config = *config;
+        }
+    }
+
+    fn was_read_within(&self, time: Duration) -> bool {
+        self.read_ns
+            .is_some_and(|at| Duration::from_nanos(monotonic_ns().saturating_sub(at)) < time)
+    }
+
     /// One reading, through all stages.
     fn read(&mut self, tick: bool) -> Result<Option<Stop>, AgentError> {
-        self.read_at = Some(Instant::now());
-        let sample = self.parts.source.read(Now::read(), tick);
+        let now = Now::read();
+        self.read_ns = Some(now.monotonic_ns);
+        if tick {
+            self.notice_lost();
+        }
+        let sample = Arc::new(self.parts.source.read(now, tick));
         if let Some(recorder) = &mut self.parts.recorder {
             recorder.record(&sample)?;
         }
         add_losses(&mut self.losses, &sample);
-        let outcomes = self.actor.outcomes();
+        let mut outcomes = self.actor.outcomes();
+        outcomes.append(&mut self.reloaded);
         self.judge.observe(&sample, &mut self.verdicts);
         let mut verdicts = Vec::with_capacity(self.verdicts.len());
         for mut verdict in self.verdicts.drain(..) {
             let now_ns = verdict.monotonic_ns;
-            let plans = self.actor.plan(&mut verdict, now_ns);
+            let plans = self.actor.plan(&mut verdict, &sample, now_ns);
             for plan in &plans {
-                self.actor.carry_out(plan, &verdict);
+                self.actor.carry_out(plan, &verdict, sample.now);
             }
             verdicts.push(Arc::new(verdict));
         }
+        let judge = &self.judge;
+        let level_of = |cgroup_id, signal| judge.level_of(cgroup_id, signal);
+        self.actor.observe(&sample, &level_of, sample.now);
         let reached = |level| verdicts.iter().any(|verdict| verdict.level >= level);
         let failed_on = self.parts.fail_on.is_some_and(reached);
         // Between ticks a surface hears only what happened.
         if !tick && verdicts.is_empty() && outcomes.is_empty() {
             return Ok(None);
+        }
+        if tick && self.parts.sinks.portraits() > 0 {
+            self.meter.read(sample.now.monotonic_ns);
         }
         let mut snapshot = self.snapshot(sample, outcomes);
         snapshot.verdicts = verdicts;
@@ -178,32 +277,43 @@ impl<S: Source> Agent<S> {
         })
     }
 
-    fn snapshot(&self, sample: Sample, outcomes: Vec<Outcome>) -> Snapshot {
-        let mut states = Vec::new();
-        self.judge.most_severe(&mut states);
+    /// A sensor that ran and does not any more is said, and nothing is done by what it does not see.
+    fn notice_lost(&mut self) {
+        if let Some((sensor, reason)) = self.parts.source.lost() {
+            tracing::error!("{sensor} does not run any more: {reason}");
+            self.actor.blinded(&sensor, &reason);
+            Arc::make_mut(&mut self.parts.unavailable).push(Unavailable { sensor, reason });
+        }
+    }
+
+    fn snapshot(&self, sample: Arc<Sample>, outcomes: Vec<Outcome>) -> Snapshot {
+        let (standing, portraits) = self.judge.standing(self.parts.sinks.portraits());
+        let sample_ns = sample.now.monotonic_ns;
         Snapshot {
             origin: Arc::clone(&self.parts.origin),
             now: sample.now,
-            sample: Arc::new(sample),
+            sample,
             verdicts: Vec::new(),
             outcomes: outcomes.into_iter().map(Arc::new).collect(),
-            states,
+            leases: self.actor.leases(sample_ns),
+            waiting: self.actor.waiting(sample_ns),
+            standing,
+            portraits,
             unavailable: Arc::clone(&self.parts.unavailable),
             losses: self.losses.clone(),
             ticks: self.ended.ticks,
             late_ticks: self.ended.late_ticks,
+            own: self.meter.last(),
         }
     }
 
     async fn finish(mut self) -> Result<Ended, AgentError> {
-        let outcomes = self.actor.drain(HOOK_GRACE).await;
-        let mut last = self.snapshot(
-            Sample {
-                now: Now::read(),
-                ..Sample::default()
-            },
-            outcomes,
-        );
+        let outcomes = self.actor.drain(HOOK_GRACE, self.done.as_mut()).await;
+        let last = Sample {
+            now: Now::read(),
+            ..Sample::default()
+        };
+        let mut last = self.snapshot(Arc::new(last), outcomes);
         last.sample = Arc::default();
         // The run is over: a surface that is closed now has nothing more to lose.
         let _ = self.parts.sinks.publish(&last);
@@ -215,6 +325,22 @@ impl<S: Source> Agent<S> {
         drop(self.parts.source);
         self.parts.sinks.finish(SINK_PATIENCE);
         Ok(ended)
+    }
+}
+
+/// What the hands say next; never, where there are none.
+async fn next(done: &mut Option<UnboundedReceiver<Done>>) -> Option<Done> {
+    match done {
+        Some(done) => done.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What comes in next; never, where nothing can.
+async fn next_of<T>(queue: &mut Option<Receiver<T>>) -> Option<T> {
+    match queue {
+        Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -115,6 +115,18 @@ pub fn holder(path: &Path) -> Option<u32> {
     fs::read_to_string(path).ok()?.lines().next()?.parse().ok()
 }
 
+/// The process that holds the lock at `path` now, as the kernel lists it; `None` where nobody does. Takes no lock, not
+/// even for a moment: an agent that starts meanwhile would be refused.
+#[must_use]
+pub fn running(path: &Path) -> Option<u32> {
+    let (pid, inode) = (holder(path)?, fs::metadata(path).ok()?.ino());
+    let locks = procfs::locks().ok()?;
+    let held = locks
+        .iter()
+        .any(|lock| lock.inode == inode && lock.pid.and_then(|pid| u32::try_from(pid).ok()) == Some(pid));
+    held.then_some(pid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +159,17 @@ mod tests {
             format!("{}\n{BOOT}\n", std::process::id())
         );
         assert_eq!(holder(&path), Some(std::process::id()));
+    }
+
+    #[test]
+    fn only_a_lock_that_is_held_has_somebody_running() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sentinel.lock");
+        assert_eq!(running(&path), None);
+        let lock = SingleInstance::acquire(&path, BOOT).unwrap();
+        assert_eq!(running(&path), Some(std::process::id()));
+        drop(lock);
+        assert_eq!((holder(&path), running(&path)), (Some(std::process::id()), None));
     }
 
     #[test]

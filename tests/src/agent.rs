@@ -3,8 +3,9 @@
 use std::{
     ffi::{OsStr, OsString},
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use crate::{
     invoke::{Ended, command},
     lines::{Line, Lines},
-    process::{Process, ending},
+    process::{Process, children, ending},
     wait,
 };
 
@@ -32,7 +33,10 @@ pub struct Options {
     through: Vec<OsString>,
     duration: Duration,
     lock: Option<PathBuf>,
-    about: Option<String>,
+    about: Vec<String>,
+    listen: String,
+    control: Option<PathBuf>,
+    program: Option<PathBuf>,
 }
 
 /// A running agent; dropping it ends it.
@@ -69,7 +73,10 @@ impl Options {
             through: Vec::new(),
             duration: Duration::from_secs(120),
             lock: None,
-            about: None,
+            about: Vec::new(),
+            listen: "off".to_owned(),
+            control: None,
+            program: None,
         })
     }
 
@@ -87,6 +94,13 @@ impl Options {
         self
     }
 
+    /// More arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
     /// Runs it by way of another command, as `nsenter`.
     #[must_use]
     pub fn through<S: AsRef<OsStr>>(mut self, command: &[S]) -> Self {
@@ -101,6 +115,13 @@ impl Options {
         self
     }
 
+    /// Serves page, API and metrics, by default nowhere: `127.0.0.1:0` takes any port, see [`Agent::address`].
+    #[must_use]
+    pub fn listen(mut self, listen: &str) -> Self {
+        listen.clone_into(&mut self.listen);
+        self
+    }
+
     /// The lock of another run.
     #[must_use]
     pub fn lock(mut self, lock: &Path) -> Self {
@@ -108,10 +129,30 @@ impl Options {
         self
     }
 
+    /// The control socket of another run.
+    #[must_use]
+    pub fn control(mut self, control: &Path) -> Self {
+        self.control = Some(control.to_owned());
+        self
+    }
+
+    /// Another build of the agent.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     /// Keep only lines that contain this: a long run that says everything at every reading would fill the memory.
     #[must_use]
-    pub fn only_about(mut self, text: &str) -> Self {
-        self.about = Some(text.to_owned());
+    pub fn only_about(self, text: &str) -> Self {
+        self.only_about_any(&[text])
+    }
+
+    /// The same with several texts, of which one is enough.
+    #[must_use]
+    pub fn only_about_any(mut self, texts: &[&str]) -> Self {
+        self.about = texts.iter().map(|text| (*text).to_owned()).collect();
         self
     }
 
@@ -128,10 +169,17 @@ impl Options {
     pub fn start(self) -> Result<Agent> {
         let file = self.dir.path().join("sentinel.toml");
         fs::write(&file, &self.config)?;
-        let mut command = command(&self.through)?;
+        let mut command = match &self.program {
+            Some(program) => Command::new(program),
+            None => command(&self.through)?,
+        };
         command.arg("run").args(["--output", "json"]).arg("--config").arg(&file);
         let lock = self.lock.unwrap_or_else(|| self.dir.path().join("lock"));
-        command.arg("--lock").arg(&lock);
+        command.arg("--lock").arg(&lock).args(["--listen", &self.listen]);
+        // Nothing of this run is where an agent of this host keeps its things.
+        let control = self.control.unwrap_or_else(|| self.dir.path().join("control.sock"));
+        command.arg("--control").arg(control);
+        command.arg("--journal").arg(self.dir.path().join("leases.jsonl"));
         command
             .arg("--duration")
             .arg(format!("{}s", self.duration.as_secs()))
@@ -146,7 +194,7 @@ impl Options {
         let stdout = process.child().stdout.take().context("no stdout")?;
         let about = self.about;
         let stdout = Lines::read_those(stdout, move |line| {
-            about.as_deref().is_none_or(|about| line.contains(about))
+            about.is_empty() || about.iter().any(|about| line.contains(about))
         });
         let stderr = Lines::read(process.child().stderr.take().context("no stderr")?);
         Ok(Agent {
@@ -164,6 +212,26 @@ impl Agent {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Process id of what acts for it; `None` where nothing does.
+    #[must_use]
+    pub fn actuator(&self) -> Option<u32> {
+        let acts = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).nth(1) == Some(b"actuator")
+        };
+        children(self.pid()).into_iter().find(acts)
+    }
+
+    /// Where it serves page, API and metrics.
+    ///
+    /// # Errors
+    /// It did not say so in time.
+    pub fn address(&self) -> Result<SocketAddr> {
+        let said = |line: &Line| line.text.split_once("http://")?.1.trim_end_matches('/').parse().ok();
+        let found = self.stderr.find(0, LIMIT, said);
+        found.with_context(|| format!("the agent did not say where its page is: {:?}", self.stderr.texts()))
     }
 
     /// Its lock file.
@@ -213,6 +281,12 @@ impl Agent {
     #[must_use]
     pub fn said(&self) -> usize {
         self.stdout.count()
+    }
+
+    /// Lines of standard output from line number `from` on.
+    #[must_use]
+    pub fn stdout_since(&self, from: usize) -> Vec<Line> {
+        self.stdout.since(from)
     }
 
     /// Waits for a verdict among those from line number `from` on.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf, process::Command, time::Dura
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{paths, wait};
+use crate::{paths, process::children, wait};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -43,6 +43,23 @@ impl Objects {
                     _ => continue,
                 };
                 ids.insert(value.trim().parse()?);
+            }
+        }
+        Ok(held)
+    }
+
+    /// Those a process and all below it hold.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn of_family(pid: u32) -> Result<Self> {
+        let mut held = Self::of_process(pid)?;
+        for child in children(pid) {
+            // One that ended meanwhile holds nothing.
+            if let Ok(of_child) = Self::of_family(child) {
+                held.programs.extend(of_child.programs);
+                held.maps.extend(of_child.maps);
+                held.links.extend(of_child.links);
             }
         }
         Ok(held)

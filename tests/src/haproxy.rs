@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use crate::{cgroup::Cgroup, lines::Lines, paths, process::Process, wait, workload::port};
 
 const READY_LIMIT: Duration = Duration::from_secs(5);
+/// Time after which an attempt is given up.
+const TIMEOUT_MS: u32 = 100;
 /// Retries of one request; HAProxy's own default.
 pub const RETRIES: u32 = 3;
 
@@ -32,12 +34,20 @@ impl Haproxy {
     /// # Errors
     /// It is not installed or does not start.
     pub fn start(cgroup: &Cgroup, backends: &[SocketAddr]) -> Result<Self> {
+        Self::start_with(cgroup, backends, TIMEOUT_MS)
+    }
+
+    /// The same with another time after which an attempt is given up, milliseconds.
+    ///
+    /// # Errors
+    /// It is not installed or does not start.
+    pub fn start_with(cgroup: &Cgroup, backends: &[SocketAddr], timeout_ms: u32) -> Result<Self> {
         let program = paths::tool("haproxy", "haproxy")?;
         let setpriv = paths::tool("setpriv", "util-linux")?;
         let frontend = port::free(IpAddr::from(Ipv4Addr::LOCALHOST))?;
         let dir = tempfile::tempdir()?;
         let file = dir.path().join("haproxy.cfg");
-        fs::write(&file, config(frontend, backends))?;
+        fs::write(&file, config(frontend, backends, timeout_ms))?;
         // A test that was killed takes its proxy with it. `-db`: in the foreground, one process.
         let mut command = cgroup.command(setpriv);
         command
@@ -72,16 +82,16 @@ impl Haproxy {
     }
 }
 
-fn config(frontend: SocketAddr, backends: &[SocketAddr]) -> String {
+fn config(frontend: SocketAddr, backends: &[SocketAddr], timeout_ms: u32) -> String {
     let mut text = format!(
         "global
     maxconn 512
     nbthread 1
 defaults
     mode http
-    timeout connect 100ms
+    timeout connect {timeout_ms}ms
     timeout client 5s
-    timeout server 100ms
+    timeout server {timeout_ms}ms
     timeout queue 1s
     retries {RETRIES}
     option redispatch 1

@@ -43,7 +43,11 @@ pub fn veto(rig: &Rig, name: &str, signal: Signal, onset: f64) -> (f64, Cause) {
 /// A veto of this signal and cause was given in time.
 pub fn assert_veto(rig: &Rig, name: &str, signal: Signal, cause: Cause, onset: f64, within_s: f64) {
     let found = veto(rig, name, signal, onset);
-    assert!(found.0 <= within_s && found.1 == cause, "{name}: {found:?}");
+    assert!(
+        (0.0..=within_s).contains(&found.0) && found.1 == cause,
+        "{name}, seed {}: {found:?}",
+        rig.seed
+    );
 }
 
 /// Nothing was said of a cgroup beyond `nominal`.
@@ -53,6 +57,13 @@ pub fn assert_calm(rig: &Rig, name: &str) {
         rig.worst(name) <= Level::Nominal,
         "{name} was not left alone: {said:#?}"
     );
+}
+
+/// Nothing was said of a cgroup beyond `level`, not even while it warmed up.
+pub fn assert_at_most(rig: &Rig, name: &str, level: Level) {
+    let mut of_it = rig.verdicts.iter().filter(|verdict| verdict.scope.name() == name);
+    let over = of_it.find(|verdict| verdict.level > level);
+    assert!(over.is_none(), "{name}, seed {}: {over:#?}", rig.seed);
 }
 
 /// Nobody was given a veto.

@@ -6,13 +6,19 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod bench;
 pub mod books;
 pub mod bpf;
+pub mod browser;
+pub mod caller;
 pub mod cgroup;
+#[cfg(feature = "otlp")]
+pub mod collector;
 pub mod corpus;
 pub mod foreign;
 pub mod haproxy;
 pub mod holder;
+pub mod http;
 pub mod invoke;
 pub mod journald;
 pub mod judging;
@@ -22,13 +28,17 @@ pub mod overload;
 pub mod paths;
 pub mod probe;
 pub mod process;
+pub mod prometheus;
 pub mod queueing;
 pub mod scene;
 pub mod score;
 pub mod series;
 pub mod services;
 pub mod shop;
+pub mod shops;
 pub mod stage;
+pub mod storm;
+pub mod surfaces;
 pub mod synthetic;
 pub mod trial;
 pub mod wait;

@@ -1,6 +1,7 @@
 //! A child process that ends with its guard.
 
 use std::{
+    fs,
     os::unix::process::ExitStatusExt as _,
     process::{Child, Command, ExitStatus},
     time::Duration,
@@ -22,6 +23,18 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Process {
     child: Child,
     status: Option<ExitStatus>,
+}
+
+/// Processes that any thread of a process started, and that it has not lost since.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let of_task = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
+    let lists: Vec<String> = tasks.flatten().map(of_task).collect();
+    let words = lists.iter().flat_map(|list| list.split_whitespace());
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 impl Process {

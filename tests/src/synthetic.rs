@@ -256,6 +256,7 @@ impl Rig {
             },
             host: self.host_of(&scopes, tick_ms.is_some()),
             scopes,
+            roster: Arc::default(),
             losses: Vec::new(),
         }
     }

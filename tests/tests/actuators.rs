@@ -261,7 +261,6 @@ fn what_breaks_a_rule_is_refused_and_changes_nothing() -> Result<()> {
         Ok(())
     };
     let budget = Action::RetryBudget {
-        retry_pct: 20,
         per_s: 10,
         fan_out_milli: 1_000,
     };

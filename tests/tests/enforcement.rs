@@ -41,6 +41,7 @@ fn reserve(reserve_per_s: u32) -> Limits {
         connects: Some(Connects {
             fan_out_permille: 1000,
             reserve_per_s,
+            by_answers: false,
         }),
         accepts: None,
     }

@@ -28,7 +28,7 @@ const CLEAN: Duration = Duration::from_secs(20);
 
 /// MB/s of an urgent leak on this host.
 fn urgent_pace() -> Result<u64> {
-    let memory = limits::host_memory().context("no /proc/meminfo")?;
+    let memory = limits::HostBook::open().read().context("no /proc/meminfo")?;
     let available = memory.available_bytes.context("no MemAvailable")?;
     Ok(available / 1_000_000 / EXHAUSTED_S)
 }

@@ -73,8 +73,8 @@ fn a_storm_runs_the_hook_once_with_the_verdict_on_stdin() -> Result<()> {
     assert_eq!(outcome.schema, "sentinel.outcome/1");
     assert_eq!((outcome.output_tail.as_str(), outcome.output_bytes), ("done\n", 5));
     assert_eq!(
-        (&outcome.verdict_id, &outcome.scope),
-        (&verdict.id, &verdict.scope.path)
+        (outcome.verdict_id.as_ref(), &outcome.scope),
+        (Some(&verdict.id), &verdict.scope.path)
     );
 
     let stdin = read(&dir.join("stdin"))?;

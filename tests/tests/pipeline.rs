@@ -4,7 +4,7 @@
 use sentinel::{
     config::Config,
     judge::{
-        Judge, JudgeConfig, Verdict,
+        Judge, JudgeConfig, Portrait, State, Verdict,
         verdict::{Cause, Level, Signal},
     },
     sense::{
@@ -246,8 +246,15 @@ fn every_verdict_is_whole_and_its_id_is_its_own() {
             (&verdict.id, &verdict.scope, verdict.level)
         );
     }
-    let mut states = Vec::new();
-    rig.judge.most_severe(&mut states);
-    assert!(states.is_sorted_by(|a, b| a.level >= b.level));
-    assert_eq!(states.len(), 3 * 4 + 2);
+    let (standing, portraits) = rig.judge.standing(usize::MAX);
+    let worst = |portrait: &Portrait| portrait.signals.iter().map(|signal| signal.level).max();
+    assert!(portraits.is_sorted_by(|a, b| worst(a) >= worst(b)));
+    assert_eq!((standing.scopes, portraits.len()), (5, 5));
+    let counted = Signal::ALL.map(|signal| standing.levels.at(signal, Level::Nominal));
+    let nominal = |state: &State| state.level == Level::Nominal;
+    assert_eq!(
+        counted.iter().sum::<u32>() as usize,
+        rig.judge.states().filter(nominal).count()
+    );
+    assert_eq!(rig.judge.states().count(), 3 * 4 + 2);
 }

@@ -93,13 +93,16 @@ fn the_sampled_run_queue_length_is_the_number_of_busy_tasks() -> Result<()> {
     let family = Family::new()?;
     let cgroup = family.cgroup("busy")?;
     let cpus = thread::available_parallelism()?.get();
-    let _busy = Workload::start(&cgroup, &["spin", "--threads", "6", "--pin", "--seconds", "20"])?;
-    thread::sleep(Duration::from_millis(200));
+    // Loading the programs takes a slow machine longer than a load lasts: they come first.
     let mut probe = Probe::new(64)?;
-    thread::sleep(Duration::from_secs(3));
+    let _busy = Workload::start(&cgroup, &["spin", "--threads", "6", "--pin", "--seconds", "20"])?;
+    thread::sleep(Duration::from_millis(500));
     probe.read();
-    let samples = probe.run_queue.samples as f64;
-    let length = probe.run_queue.length as f64 / samples;
+    let before = probe.run_queue;
+    thread::sleep(Duration::from_secs(3));
+    probe.read_now();
+    let samples = (probe.run_queue.samples - before.samples) as f64;
+    let length = (probe.run_queue.length - before.length) as f64 / samples;
     println!(
         "MATRIX run-queue samples per CPU and second={:.1}",
         samples / cpus as f64 / 3.0
@@ -197,6 +200,7 @@ fn roles_attempts_failures_and_turns_are_exactly_those_of_a_scripted_exchange() 
         assert_eq!(net.opened_first_turns, done.connects);
         assert_eq!((net.accepted_turns_in, net.accepted_turns_out), (0, 0));
         assert_eq!(net.resets_in, done.connect_failures);
+        assert_eq!(net.given_up, 0, "every request was answered");
         assert_eq!(
             (net.udp_egress_packets, net.udp_ingress_packets),
             (done.udp_turns, done.udp_turns)
@@ -219,6 +223,24 @@ fn roles_attempts_failures_and_turns_are_exactly_those_of_a_scripted_exchange() 
         assert_eq!(net.external.egress_packets, 0, "loopback is told apart");
         println!("MATRIX exchange over {version}=exact");
     }
+    Ok(())
+}
+
+#[test]
+fn requests_that_are_given_up_are_exactly_those_whose_connection_ended_without_an_answer() -> Result<()> {
+    let family = Family::new()?;
+    let opens = family.cgroup("opens")?;
+    let mut probe = Probe::new(64)?;
+    let script = "exchange --connections 20 --turns 3 --failures 5 --given-up 23 --seconds 2";
+    let args: Vec<&str> = script.split(' ').collect();
+    let mut client = Workload::start(&opens, &args)?;
+    client.event("idle", LIMIT)?;
+    probe.read();
+    client.report(LIMIT)?;
+    let net = probe.of(&opens.scope())?.net;
+    println!("{net:?}");
+    assert_eq!((net.given_up, net.connect_failures, net.connects), (23, 5, 43));
+    println!("MATRIX requests given up=exact");
     Ok(())
 }
 
@@ -329,7 +351,7 @@ fn refused_connections_cost_no_socket_and_lose_nothing() -> Result<()> {
     let dead = Closed::take(IpAddr::from(Ipv4Addr::LOCALHOST))?;
     let to = dead.address().to_string();
     let mut probe = Probe::new(64)?;
-    let mut client = Workload::start(&load, &["http-client", "--to", &to, "--rps", "500", "--seconds", "3"])?;
+    let mut client = Workload::start(&load, &["http-client", "--to", &to, "--rps", "500", "--seconds", "6"])?;
     let report = client.report(LIMIT)?;
     probe.read();
     let net = &probe.of(&load.scope())?.net;

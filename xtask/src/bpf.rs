@@ -1,7 +1,11 @@
 //! Builds the eBPF object. Comes in: a toolchain and a linker; goes out: `target/bpf/sentinel.o`, touched only when it changed.
 //! Cargo decides what to rebuild. Never loads the object.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -48,7 +52,8 @@ fn cargo(workspace: &Workspace, tools: &Tools, subcommand: &str) -> Command {
     let mut command = tools.toolchain.cargo_command();
     command.current_dir(workspace.root());
     command.env("RUSTC_BOOTSTRAP", "1");
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(tools).join("\x1f"));
+    let flags: Vec<String> = flags(tools).into_iter().chain(remapped(workspace, tools)).collect();
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // The workspace strips release binaries; this one's debug information is where its BTF comes from.
     command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
     command.args([
@@ -75,6 +80,25 @@ fn flags(tools: &Tools) -> Vec<String> {
         // 32-bit arithmetic and jumps: every kernel from 5.3 on has them.
         "-Ctarget-cpu=v3".into(),
     ]
+}
+
+/// Where sources lie is kept out of the object, which is then the same wherever it is built.
+fn remapped(workspace: &Workspace, tools: &Tools) -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let registries = home
+        .into_iter()
+        .flat_map(|home| fs::read_dir(home.join("registry/src")));
+    let registries = registries
+        .flatten()
+        .flatten()
+        .map(|registry| (registry.path(), "/registry"));
+    let sysroot = tools.toolchain.rustc.ancestors().nth(2).map(Path::to_path_buf);
+    let sources = sysroot.map(|sysroot| (sysroot.join("lib/rustlib/src/rust"), "/rust"));
+    let own = (workspace.root().to_path_buf(), "/sentinel");
+    let all = registries.chain(sources).chain([own]);
+    all.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+        .collect()
 }
 
 /// The kernel needs BTF; a linker that left it out is better found here than at load.

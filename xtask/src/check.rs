@@ -16,6 +16,8 @@ pub(crate) fn check(workspace: &Workspace, tools: &Tools, report: &mut Report) {
             "--workspace",
             "--exclude",
             "sentinel-ebpf",
+            "--features",
+            "sentinel-tests/otlp",
             "--all-targets",
         ]);
         process::run(command.args(["--", "-D", "warnings"]))

@@ -7,15 +7,18 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 
 mod apt;
+mod bench;
 mod bpf;
 mod check;
 mod layers;
 mod linker;
+mod package;
 mod process;
 mod report;
 mod run;
 mod score;
 mod setup;
+mod storm;
 mod test;
 mod toolchain;
 mod trial;
@@ -47,8 +50,8 @@ enum Task {
     },
     /// Boots the kernels of the matrix in QEMU and runs the contracts in them.
     Vm {
-        /// Series such as 5.10; all of the matrix if none is named.
-        #[arg(value_parser = PossibleValuesParser::new(vm::KERNELS.iter().map(|kernel| kernel.name)))]
+        /// Series such as 5.10, or `service-` and one of those with systemd as init; all of them if none is named.
+        #[arg(value_parser = PossibleValuesParser::new(vm::KERNELS.iter().map(|kernel| kernel.name).chain(vm::service::NAMES)))]
         kernels: Vec<String>,
         /// Also runs here, and writes docs/KERNELS.md from the results.
         #[arg(long)]
@@ -62,11 +65,32 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// A retry storm with and without sentinel, measured: `cargo xtask storm --help`.
+    Storm {
+        /// Options of the storm.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// What sentinel costs on this machine: `cargo xtask bench --help`.
+    Bench {
+        /// What to measure, and options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Runs the labelled corpus through the judge and prints how it did; `cargo xtask score --help` for its options.
     Score {
         /// Arguments for the score, such as `--kind leak --seeds 5 --verbose`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Makes what sentinel is installed by: a `.deb`, an SBOM and checksums, in target/package.
+    Package {
+        /// Write no list of what it is made of.
+        #[arg(long)]
+        no_sbom: bool,
+        /// Do not try it in a copy of this system.
+        #[arg(long)]
+        no_trial: bool,
     },
     /// Sets up, builds the agent and runs `sentinel run` as root.
     Run {
@@ -101,7 +125,12 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
         Task::Trial { args } => return trial::trial(&workspace, &args),
+        Task::Storm { args } => return storm::storm(&workspace, &args),
+        Task::Bench { args } => return bench::bench(&workspace, &args),
         Task::Score { args } => return score::score(&workspace, &args),
+        Task::Package { no_sbom, no_trial } => {
+            package::package(&workspace, &package::Choice { no_sbom, no_trial })?;
+        }
         Task::Run { args } => run::run(&workspace, &args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -19,7 +19,7 @@ const NEEDS_MEMORY_CONTROLLER: [&str; 2] = ["leak", "leak-limit"];
 pub(crate) fn trial(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     setup::setup(workspace)?;
     let agent = run::build_agent(workspace)?;
-    let program = build(workspace)?;
+    let program = build(workspace)?.join("sentinel-trial");
     let wants = |names: &[&str]| args.iter().any(|arg| names.contains(&arg.as_str()));
     if wants(&NEEDS_MEMORY_CONTROLLER) && !wants(&["--help"]) && !has_memory_controller() {
         println!("the memory controller is not on cgroup v2 here: in a guest");
@@ -39,9 +39,9 @@ pub(crate) fn trial(workspace: &Workspace, args: &[String]) -> Result<ExitCode> 
         .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Builds the trials and the loads they start; the program.
-fn build(workspace: &Workspace) -> Result<PathBuf> {
-    println!("trials: building");
+/// Builds the trials, the measurements and the loads they start; the folder they are in.
+pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
+    println!("trials and measurements: building");
     let mut command = run::cargo(workspace);
     command.args([
         "build",
@@ -52,8 +52,8 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
         "--bins",
         "--target-dir",
     ]);
-    process::run(command.arg(workspace.target())).context("the trials could not be built")?;
-    Ok(workspace.target().join("release").join("sentinel-trial"))
+    process::run(command.arg(workspace.target())).context("the trials and measurements could not be built")?;
+    Ok(workspace.target().join("release"))
 }
 
 /// True where cgroup v2 has the memory controller.

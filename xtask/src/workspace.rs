@@ -39,6 +39,11 @@ impl Workspace {
         self.target().join("bpf").join("sentinel.o")
     }
 
+    /// What is made to be installed.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.target().join("package")
+    }
+
     /// Everything of the QEMU matrix.
     pub(crate) fn vm(&self) -> PathBuf {
         self.target().join("vm")

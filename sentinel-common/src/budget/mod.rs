@@ -5,15 +5,17 @@
 //! an amount, without a division and without a rest that gets lost.
 
 mod admission;
+mod credit;
 mod tokens;
 
 pub use admission::{Admission, SHARE_ALL, SHARE_LEAST, step};
+pub use credit::{ANSWER, Credit};
 pub use tokens::{LIFE_SLICES, SLICE_NS, TOKEN, Tokens};
 
 use crate::pod;
 
 /// The layout of [`Policy`]. Programs let everything pass under a policy of another one.
-pub const POLICY_VERSION: u32 = 1;
+pub const POLICY_VERSION: u32 = 2;
 /// Scopes under a policy at once.
 pub const SCOPES: u32 = 64;
 
@@ -21,6 +23,8 @@ pub const SCOPES: u32 = 64;
 pub const LIMIT_CONNECTS: u32 = 1;
 /// Bit of [`Policy::limits`]: new connections from outside are admitted at a rate and a share.
 pub const LIMIT_ACCEPTS: u32 = 2;
+/// Bit of [`Policy::limits`], with [`LIMIT_CONNECTS`]: connection attempts need a credit too, which answers bring.
+pub const LIMIT_BY_ANSWERS: u32 = 4;
 
 /// Retries that are healthy, per thousand first attempts: 20 %, as in Finagle and Linkerd.
 pub const RETRIES_PERMILLE: u64 = 200;
@@ -31,6 +35,8 @@ pub const MOST_PER_S: u32 = 1_000_000;
 /// Most that one unit of work may bring.
 pub const MOST_DEPOSIT: u64 = 100_000 * TOKEN;
 /// So many are refused in a row at most: of any four that come, one passes, so at most 75 % is shed and recovery shows.
+/// With [`LIMIT_BY_ANSWERS`] it is a quarter of the work that passes, not of the attempts it is turned into: with three
+/// retries a quarter of the attempts is everything.
 pub const MOST_IN_A_ROW: u32 = 3;
 
 /// What may pass for one scope, until when. Written by user space, read by the programs.
@@ -45,6 +51,8 @@ pub struct Policy {
     pub expires_ns: u64,
     /// What a unit of inbound work brings: see [`deposit`].
     pub deposit: u64,
+    /// Credit that a unit of inbound work brings, answered or not: see [`floor`].
+    pub floor: u64,
     /// Index of the scope's [`Budget`].
     pub budget: u32,
     /// Tokens per second that come without any work.
@@ -78,6 +86,13 @@ pub const fn deposit(fan_out_permille: u32) -> u64 {
     let first = fan_out_permille as u64 * (TOKEN / 1000);
     let whole = first + first / 1000 * RETRIES_PERMILLE;
     if whole > MOST_DEPOSIT { MOST_DEPOSIT } else { whole }
+}
+
+/// Credit that a unit of inbound work brings, answered or not: a quarter of what it usually causes.
+#[must_use]
+pub const fn floor(fan_out_permille: u32) -> u64 {
+    let quarter = fan_out_permille as u64 * (TOKEN / 1000) / 4;
+    if quarter > MOST_DEPOSIT { MOST_DEPOSIT } else { quarter }
 }
 
 /// What became of one that came.
@@ -146,6 +161,10 @@ pub struct Budget {
     pub inbound: u64,
     /// Inbound packets that brought none because the kernel gave no storage for their socket.
     pub inbound_unseen: u64,
+    /// Attempts that were answered, with [`LIMIT_BY_ANSWERS`].
+    pub answered: u64,
+    /// For attempts, with [`LIMIT_BY_ANSWERS`].
+    pub credit: Credit,
 }
 
 impl Budget {
@@ -158,24 +177,45 @@ impl Budget {
         };
         budget.tokens.advance(now_ns, reserve_per_s);
         budget.admission = Admission::starting(now_ns);
+        budget.credit = Credit::starting(now_ns);
         budget
     }
 
-    /// Inbound work came: it brings tokens.
+    /// Inbound work came: it brings tokens, and the credit that comes in any case.
     #[inline(always)]
-    pub fn work(&mut self, now_ns: u64, reserve_per_s: u32, deposit: u64) {
+    pub fn work(&mut self, now_ns: u64, reserve_per_s: u32, deposit: u64, floor: u64) {
         self.tokens.advance(now_ns, reserve_per_s);
         self.tokens
             .pay(if deposit > MOST_DEPOSIT { MOST_DEPOSIT } else { deposit });
+        self.credit.advance(now_ns);
+        self.credit.pay(if floor > MOST_DEPOSIT { MOST_DEPOSIT } else { floor });
         self.inbound = self.inbound.wrapping_add(1);
+    }
+
+    /// An attempt was answered: it brings credit.
+    #[inline(always)]
+    pub fn answer(&mut self, now_ns: u64) {
+        self.credit.advance(now_ns);
+        self.credit.pay(ANSWER);
+        self.answered = self.answered.wrapping_add(1);
     }
 
     /// Decides on a connection attempt.
     #[inline(always)]
-    pub fn connect(&mut self, now_ns: u64, reserve_per_s: u32) -> Outcome {
+    pub fn connect(&mut self, now_ns: u64, reserve_per_s: u32, by_answers: bool) -> Outcome {
         self.tokens.advance(now_ns, reserve_per_s);
-        let within = self.tokens.take();
-        let outcome = decide(within, &mut self.connects_in_a_row);
+        let outcome = if by_answers {
+            self.credit.advance(now_ns);
+            if self.credit.suffices() && self.tokens.take() {
+                self.credit.take();
+                Outcome::Within
+            } else {
+                Outcome::Refused
+            }
+        } else {
+            let within = self.tokens.take();
+            decide(within, &mut self.connects_in_a_row)
+        };
         self.connects.count(outcome);
         outcome
     }
@@ -213,13 +253,21 @@ pub struct InboundSocket {
     pub role: u32,
     /// Segments with data it had sent when the last request came: data that comes after more were is the next request.
     pub answered: u32,
-    /// 1 once a request came.
+    /// 1 once a request came, or an answer on an opened socket.
     pub asked: u32,
     /// 1 when the accept was counted, which stands for the first request.
     pub accepted: u32,
 }
 
 impl InboundSocket {
+    /// Data came in on an opened socket; true when it is the first, and so the answer to the attempt.
+    #[inline(always)]
+    pub const fn answer(&mut self) -> bool {
+        let first = self.asked == 0;
+        self.asked = 1;
+        first
+    }
+
     /// Data came in on an accepted socket that has sent so many segments with data; true when it is a unit of work of its own.
     #[inline(always)]
     pub const fn request(&mut self, sent: u32) -> bool {
@@ -234,8 +282,8 @@ impl InboundSocket {
 }
 
 pod!(Policy, Budget, InboundSocket);
-const _: () = assert!(size_of::<Policy>() == 40);
-const _: () = assert!(size_of::<Budget>() == 16 + 152 + 24 + 24 + 24 + 16);
+const _: () = assert!(size_of::<Policy>() == 48);
+const _: () = assert!(size_of::<Budget>() == 16 + 152 + 24 + 24 + 24 + 16 + 8 + 24);
 const _: () = assert!(size_of::<InboundSocket>() == 16);
 
 #[cfg(test)]

@@ -113,8 +113,9 @@ proptest! {
         // Debug builds panic where a number leaves its range.
         let mut budget = Budget::starting(start, reserve);
         for (now, per_s, deposit, finish, share) in events {
-            budget.work(now, per_s, deposit);
-            budget.connect(now, per_s);
+            budget.work(now, per_s, deposit, deposit);
+            budget.connect(now, per_s, finish % 2 == 0);
+            budget.answer(now);
             budget.accept(now, finish, share);
             prop_assert!(budget.tokens.balance <= (LIFE_SLICES + 1) * 1_000_000_000 * TOKEN);
         }
@@ -129,7 +130,7 @@ proptest! {
         let (mut connects, mut accepts) = (Vec::new(), Vec::new());
         for (gap, finish, share) in events {
             now += gap / 100;
-            connects.push(budget.connect(now, reserve));
+            connects.push(budget.connect(now, reserve, false));
             accepts.push(budget.accept(now, finish, share));
         }
         for outcomes in [connects, accepts] {
@@ -149,9 +150,9 @@ proptest! {
         for (gap, inbound) in gaps {
             now += gap;
             if inbound {
-                budget.work(now, RESERVE_PER_S, deposit(fan_out));
+                budget.work(now, RESERVE_PER_S, deposit(fan_out), floor(fan_out));
             }
-            budget.connect(now, RESERVE_PER_S);
+            budget.connect(now, RESERVE_PER_S, false);
             let came = u128::from(budget.inbound) * u128::from(deposit(fan_out))
                 + u128::from(now - start + SECOND) * u128::from(RESERVE_PER_S);
             prop_assert!(u128::from(budget.connects.within) * u128::from(TOKEN) <= came);
@@ -159,10 +160,33 @@ proptest! {
     }
 
     #[test]
+    fn credit_that_passes_is_never_more_than_what_came(
+        steps in prop::collection::vec((0..40_000_000_u64, 0..4_u8), 1..1500), fan_out in 0..4000_u32,
+    ) {
+        let start = 5 * SECOND;
+        let mut budget = Budget::starting(start, 1000);
+        let mut now = start;
+        for (gap, event) in steps {
+            now += gap;
+            match event {
+                0 => budget.work(now, 1000, deposit(fan_out), floor(fan_out)),
+                1 => budget.answer(now),
+                _ => { budget.connect(now, 1000, true); }
+            }
+            let came = u128::from(budget.inbound) * u128::from(floor(fan_out))
+                + u128::from(budget.answered) * u128::from(ANSWER)
+                // One at the start, and one a second.
+                + u128::from(TOKEN) + u128::from(now - start + SECOND);
+            prop_assert!(u128::from(budget.connects.within) * u128::from(TOKEN) <= came);
+            prop_assert_eq!(budget.connects.by_floor, 0);
+        }
+    }
+
+    #[test]
     fn every_attempt_is_counted_once(attempts in 0..500_u64, per_s in 0..100_u32) {
         let mut budget = Budget::starting(SECOND, per_s);
         for n in 0..attempts {
-            budget.connect(SECOND + n * 1_000_000, per_s);
+            budget.connect(SECOND + n * 1_000_000, per_s, false);
         }
         let Decisions { within, by_floor, refused } = budget.connects;
         prop_assert_eq!(within + by_floor + refused, attempts);
@@ -185,10 +209,10 @@ fn pass_in_a_minute(attempts_per_s: u64, inbound_per_s: u64) -> Decisions {
     for tick in 0..60_000_u64 {
         let now = start + tick * 1_000_000;
         for _ in 0..((tick + 1) * inbound_per_s / 1000 - tick * inbound_per_s / 1000) {
-            budget.work(now, RESERVE_PER_S, deposit(1000));
+            budget.work(now, RESERVE_PER_S, deposit(1000), floor(1000));
         }
         for _ in 0..((tick + 1) * attempts_per_s / 1000 - tick * attempts_per_s / 1000) {
-            budget.connect(now, RESERVE_PER_S);
+            budget.connect(now, RESERVE_PER_S, false);
         }
     }
     budget.connects
@@ -215,6 +239,72 @@ fn without_inbound_work_a_quarter_passes() {
     let decisions = pass_in_a_minute(400, 0);
     let share = (decisions.within + decisions.by_floor) as f64 / (400.0 * 60.0);
     assert!((0.25..0.27).contains(&share), "{decisions:?}");
+}
+
+/// A gateway with three retries under a policy by answers, for so many seconds of a hundred requests each. What passes is
+/// answered 20 ms later, or not at all. Attempts that passed, by second.
+fn by_answers(seconds: u64, answered: fn(u64) -> bool) -> Vec<u64> {
+    let mut budget = Budget::starting(0, RESERVE_PER_S);
+    let mut under_way: VecDeque<u64> = VecDeque::new();
+    let mut passed = std::vec![0; seconds as usize];
+    for tick in 0..seconds * 100 {
+        let now = tick * SECOND / 100;
+        while under_way.front().is_some_and(|due| *due <= now) {
+            under_way.pop_front();
+            budget.answer(now);
+        }
+        budget.work(now, RESERVE_PER_S, deposit(1000), floor(1000));
+        for _ in 0..4 {
+            if budget.connect(now, RESERVE_PER_S, true) == Outcome::Refused {
+                continue;
+            }
+            passed[(tick / 100) as usize] += 1;
+            if answered(now / SECOND) {
+                under_way.push_back(now + SECOND / 50);
+                break;
+            }
+        }
+    }
+    passed
+}
+
+#[test]
+fn while_nothing_is_answered_a_quarter_of_the_work_passes_however_often_it_is_tried_again() {
+    let passed = by_answers(10, |_| false);
+    // Beside the quarter, one a second.
+    assert!(passed.iter().all(|passed| (25..=27).contains(passed)), "{passed:?}");
+}
+
+#[test]
+fn answers_open_the_door_within_a_second_and_silence_closes_it_again() {
+    let passed = by_answers(12, |second| (4..8).contains(&second));
+    assert!(passed[3] <= 27, "{passed:?}");
+    assert!(passed[4] >= 90, "the second in which answers come again: {passed:?}");
+    assert_eq!(passed[5..8], [100; 3], "{passed:?}");
+    // What was left lives for a second at the most.
+    assert!(passed[10] <= 27, "{passed:?}");
+}
+
+#[test]
+fn what_is_answered_is_never_refused() {
+    let passed = by_answers(20, |_| true);
+    assert_eq!(passed[1..], [100; 19]);
+}
+
+#[test]
+fn credit_lives_for_a_second_at_the_most_and_one_probe_a_second_comes_in_any_case() {
+    let mut credit = Credit::starting(10 * SECOND);
+    credit.pay(5 * TOKEN);
+    credit.advance(10 * SECOND + SECOND / 2);
+    assert_eq!(credit.balance(), 6 * TOKEN + TOKEN / 2);
+    credit.advance(11 * SECOND);
+    assert_eq!(credit.balance(), TOKEN, "two halves of a probe");
+    credit.advance(1000 * SECOND);
+    assert_eq!(credit.balance(), TOKEN);
+    credit.advance(0);
+    assert_eq!(credit.balance(), TOKEN, "a clock that lies behind changes nothing");
+    credit.take();
+    assert!(!credit.suffices() && credit.balance() == 0);
 }
 
 #[test]
@@ -327,6 +417,18 @@ fn a_deposit_is_the_fan_out_and_a_fifth() {
     assert_eq!(deposit(1000), TOKEN + TOKEN / 5);
     assert_eq!(deposit(2500), 3 * TOKEN);
     assert_eq!(deposit(u32::MAX), MOST_DEPOSIT);
+}
+
+#[test]
+fn a_quarter_of_what_work_usually_causes_passes_in_any_case() {
+    assert_eq!((floor(0), floor(1000), floor(4000)), (0, TOKEN / 4, TOKEN));
+    assert_eq!(floor(u32::MAX), MOST_DEPOSIT);
+}
+
+#[test]
+fn a_connection_is_answered_once() {
+    let mut opened = InboundSocket::default();
+    assert_eq!([(); 3].map(|()| opened.answer()), [true, false, false]);
 }
 
 #[test]

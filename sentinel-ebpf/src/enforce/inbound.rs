@@ -1,5 +1,6 @@
 //! Inbound work, which is what brings tokens: each connection accepted, and each request after the first on it. The
-//! same units as those of the network sensor, counted here for the scope under the policy alone.
+//! same units as those of the network sensor, counted here for the scope under the policy alone. And answers, which bring
+//! credit: the first data on each connection that the scope opened and has not closed yet.
 
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, bpf_sock},
@@ -11,7 +12,7 @@ use aya_ebpf::{
     programs::{SkBuffContext, SockOpsContext},
 };
 use sentinel_common::{
-    budget::{InboundSocket, LIMIT_ACCEPTS, LIMIT_CONNECTS, Policy},
+    budget::{InboundSocket, LIMIT_ACCEPTS, LIMIT_BY_ANSWERS, LIMIT_CONNECTS, Policy},
     net::{ROLE_ACCEPTED, ROLE_OPENED, ROLE_UNKNOWN},
 };
 
@@ -25,6 +26,8 @@ const CONTINUE: u32 = 1;
 const LET_PASS: i32 = 1;
 const DROP: i32 = 0;
 const CREATE: u64 = 1;
+/// `BPF_TCP_ESTABLISHED`: whoever gave up has closed, and what comes then is no answer any more.
+const ESTABLISHED: u32 = 1;
 
 /// Something happened to a TCP socket. Effect: none.
 #[sock_ops]
@@ -86,7 +89,7 @@ pub fn limit_ingress(ctx: SkBuffContext) -> i32 {
     LET_PASS
 }
 
-/// Data came in: a request, if the socket was accepted and has answered since the last.
+/// Data came in: a request, if the socket was accepted and has answered since the last; an answer, if it was opened.
 #[inline(always)]
 fn request(skb: *mut __sk_buff, policy: &Policy) {
     // SAFETY: `skb` is this program's context; the helpers and the verifier check the pointers.
@@ -113,8 +116,12 @@ fn request(skb: *mut __sk_buff, policy: &Policy) {
             let (local, remote) = ((*full).src_port, u32::from(u16::from_be((*full).dst_port)));
             socket.role = u32::from(if local < remote { ROLE_ACCEPTED } else { ROLE_OPENED });
         }
-        if socket.role == u32::from(ROLE_ACCEPTED) && socket.request(sent) {
-            worked(policy);
+        if socket.role == u32::from(ROLE_ACCEPTED) {
+            if socket.request(sent) {
+                worked(policy);
+            }
+        } else if policy.asks_for(LIMIT_BY_ANSWERS) && (*full).state == ESTABLISHED && socket.answer() {
+            answered(policy);
         }
     }
 }
@@ -124,10 +131,21 @@ fn request(skb: *mut __sk_buff, policy: &Policy) {
 fn worked(policy: &Policy) {
     let now_ns = now_ns();
     if policy.limits(LIMIT_CONNECTS, now_ns) {
-        let (reserve_per_s, deposit) = (policy.reserve_per_s, policy.deposit);
+        let (reserve_per_s, deposit, floor) = (policy.reserve_per_s, policy.deposit, policy.floor);
         if let Some(locked) = Locked::of(policy) {
-            locked.0.work(now_ns, reserve_per_s, deposit);
+            locked.0.work(now_ns, reserve_per_s, deposit, floor);
         }
+    }
+}
+
+/// An attempt was answered.
+#[inline(always)]
+fn answered(policy: &Policy) {
+    let now_ns = now_ns();
+    if policy.limits(LIMIT_CONNECTS, now_ns)
+        && let Some(locked) = Locked::of(policy)
+    {
+        locked.0.answer(now_ns);
     }
 }
 

@@ -9,7 +9,7 @@ use aya_ebpf::{
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
 };
-use sentinel_common::budget::{LIMIT_CONNECTS, Outcome};
+use sentinel_common::budget::{LIMIT_BY_ANSWERS, LIMIT_CONNECTS, Outcome};
 
 use super::{Locked, now_ns, policy};
 use crate::offsets::CHOOSES_ERROR;
@@ -50,11 +50,11 @@ fn connect(ctx: &SockAddrContext) -> i32 {
         // The kernel keeps the denial and its error; allowing here changes neither, and takes no token.
         return ALLOW;
     }
-    let reserve_per_s = policy.reserve_per_s;
+    let (reserve_per_s, by_answers) = (policy.reserve_per_s, policy.asks_for(LIMIT_BY_ANSWERS));
     let Some(locked) = Locked::of(&policy) else {
         return ALLOW;
     };
-    let outcome = locked.0.connect(now_ns, reserve_per_s);
+    let outcome = locked.0.connect(now_ns, reserve_per_s, by_answers);
     drop(locked);
     if outcome == Outcome::Refused { refuse() } else { ALLOW }
 }

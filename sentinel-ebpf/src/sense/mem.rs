@@ -9,12 +9,13 @@ use sentinel_common::{
     event::{EVENT_OOM_KILL, Event},
     id::SLOT_OTHER,
     mem::{MemCounters, ORDERS},
+    sched::CpuState,
 };
 
 use crate::{
-    count::{add, add_atomic, banked, cpu},
+    count::{add, add_atomic, cpu_state},
     emit::emit,
-    maps::{CPU_STATE, MEM},
+    maps::MEM,
     offsets::{TASK_PID, VICTIM_IS_TASK},
     slots::{field, of_task},
 };
@@ -62,7 +63,7 @@ pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
         &ctx,
         "process {} of slot {} chosen for an out-of-memory kill", pid, slot
     );
-    if let Some(counters) = counters(slot) {
+    if let Some(counters) = cpu_state().and_then(|state| counters(state, slot)) {
         add_atomic(&mut counters.oom_kills, 1);
     }
     emit(Event {
@@ -86,15 +87,14 @@ fn add_order(by_order: &mut [u64; ORDERS], order: u32) {
 /// Counters of the cgroup whose task is on this CPU.
 #[inline(always)]
 fn own_counters() -> Option<&'static mut MemCounters> {
-    let state = CPU_STATE.get_ptr(cpu())?;
-    // SAFETY: the pointer comes from the map; only this CPU writes it.
-    counters(unsafe { (*state).slot })
+    let state = cpu_state()?;
+    counters(state, state.slot)
 }
 
 /// Counters of a slot in this CPU's bank.
 #[inline(always)]
-pub(super) fn counters(slot: u32) -> Option<&'static mut MemCounters> {
-    let counters = MEM.get_ptr_mut(banked(cpu(), slot))?;
+pub(super) fn counters(state: &CpuState, slot: u32) -> Option<&'static mut MemCounters> {
+    let counters = MEM.get_ptr_mut(state.bank + slot)?;
     // SAFETY: the pointer comes from the map, which outlives the program; only this CPU writes this bank.
     Some(unsafe { &mut *counters })
 }

@@ -1,9 +1,11 @@
 //! Packets, bytes and turns per socket, rolled up per cgroup. Attached at the cgroup root; always lets packets pass.
 //!
-//! `ingress` runs in the network's own interrupt context and cannot interrupt itself on one CPU; `egress` runs in
-//! process context too, where an interrupt may send in between, so it adds atomically.
+//! `ingress` runs in the network's own interrupt context and cannot interrupt itself on one CPU, so it adds plainly.
+//! `egress` runs in process context too, where an interrupt, or a task that takes the CPU, may send in between. The
+//! first to come adds plainly and says so in the state of the CPU; who comes in between adds atomically in a bank that
+//! all CPUs share. So no count is lost, and packets pay for no locked instruction.
 
-use core::ptr::read_volatile;
+use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock},
@@ -18,6 +20,7 @@ use sentinel_common::{
         DIRECTION_IN, DIRECTION_OUT, NO_CONNECTION_COUNTED, NetCounters, PATH_EXTERNAL, PATH_LOOPBACK, ROLE_ACCEPTED,
         ROLE_OPENED, ROLE_UNKNOWN, SocketState, UNCOUNTED,
     },
+    sched::CpuState,
 };
 
 use super::{
@@ -25,8 +28,9 @@ use super::{
     packet::{self, Packet, TCP, UDP},
 };
 use crate::{
-    count::{add, add_atomic, banked, cpu, lost},
+    count::{add, add_atomic, cpu_state, lost},
     maps::{NET, SOCKETS},
+    offsets::SHARED_BANK,
     slots,
 };
 
@@ -59,54 +63,128 @@ fn count<const IN: bool>(skb: *mut __sk_buff) {
         lost(loss::UNPARSED_PACKET);
     }
     let (socket, slot) = socket(skb);
-    let Some(counters) = counters(slot) else { return };
+    let Some(state) = cpu_state() else { return };
+    let adding = if IN { Adding::Alone } else { Adding::begin(state) };
+    if let Some(counters) = adding.counters(state, slot) {
+        count_packet::<IN>(adding, counters, (length, segments, ifindex), &packet);
+        if let Some(socket) = socket {
+            count_socket::<IN>(adding, socket, skb, counters, &packet, segments as u32, length);
+        }
+    }
+    if !IN {
+        adding.end(state);
+    }
+}
 
+/// Who may add to the counters of this CPU now.
+#[derive(Clone, Copy)]
+enum Adding {
+    /// Nobody else, until this is over.
+    Alone,
+    /// Somebody else is at it: add atomically, in the shared bank.
+    Beside,
+}
+
+impl Adding {
+    #[inline(always)]
+    fn begin(state: &mut CpuState) -> Self {
+        // SAFETY: both are reads and writes of a reference's target; `volatile` and the barrier keep them where they are.
+        unsafe {
+            if read_volatile(&raw const state.sending) != 0 {
+                return Self::Beside;
+            }
+            write_volatile(&raw mut state.sending, 1);
+        }
+        barrier();
+        Self::Alone
+    }
+
+    #[inline(always)]
+    fn end(self, state: &mut CpuState) {
+        if matches!(self, Self::Alone) {
+            barrier();
+            // SAFETY: a write to a reference's target.
+            unsafe { write_volatile(&raw mut state.sending, 0) };
+        }
+    }
+
+    #[inline(always)]
+    fn counters(self, state: &CpuState, slot: u32) -> Option<&'static mut NetCounters> {
+        let bank = match self {
+            Self::Alone => state.bank,
+            Self::Beside => SHARED_BANK.load(),
+        };
+        let counters = NET.get_ptr_mut(bank + slot)?;
+        // SAFETY: the pointer comes from the map, which outlives the program; see the head of this file for who writes.
+        Some(unsafe { &mut *counters })
+    }
+
+    /// Adds to a counter that only packets of one direction move.
+    #[inline(always)]
+    fn add(self, counter: &mut u64, n: u64) {
+        match self {
+            Self::Alone => add(counter, n),
+            Self::Beside => add_atomic(counter, n),
+        }
+    }
+}
+
+/// Keeps the compiler from moving memory accesses across. The machine's own order does not matter: what comes in between
+/// runs on the same CPU.
+#[inline(always)]
+fn barrier() {
+    // SAFETY: no instruction at all.
+    unsafe { core::arch::asm!("", options(nostack)) };
+}
+
+#[inline(always)]
+fn count_packet<const IN: bool>(
+    adding: Adding,
+    counters: &mut NetCounters,
+    (length, segments, ifindex): (u64, u64, u32),
+    packet: &Packet,
+) {
     let path = if ifindex == LOOPBACK_IFINDEX {
         PATH_LOOPBACK
     } else {
         PATH_EXTERNAL
     };
     let traffic = &mut counters.traffic[path];
-    if IN {
-        add(&mut traffic.ingress_packets, segments);
-        add(&mut traffic.ingress_bytes, length);
+    let (packets, bytes, udp, resets) = if IN {
+        (
+            &mut traffic.ingress_packets,
+            &mut traffic.ingress_bytes,
+            &mut counters.udp_ingress_packets,
+            &mut counters.resets_in,
+        )
     } else {
-        add_atomic(&mut traffic.egress_packets, segments);
-        add_atomic(&mut traffic.egress_bytes, length);
-    }
+        (
+            &mut traffic.egress_packets,
+            &mut traffic.egress_bytes,
+            &mut counters.udp_egress_packets,
+            &mut counters.resets_out,
+        )
+    };
+    adding.add(packets, segments);
+    adding.add(bytes, length);
     if packet.protocol == UDP {
-        let udp = if IN {
-            &mut counters.udp_ingress_packets
-        } else {
-            &mut counters.udp_egress_packets
-        };
-        add_atomic(udp, segments);
+        adding.add(udp, segments);
     }
     if packet.reset {
-        let resets = if IN {
-            &mut counters.resets_in
-        } else {
-            &mut counters.resets_out
-        };
-        add_atomic(resets, 1);
-    }
-    if let Some((socket, full)) = socket {
-        count_socket::<IN>(socket, full, counters, &packet, segments as u32, length);
+        adding.add(resets, 1);
     }
 }
 
 /// State of the packet's socket, where there is one, and the slot to count for.
 #[inline(always)]
-fn socket(skb: *mut __sk_buff) -> (Option<(&'static mut SocketState, *mut bpf_sock)>, u32) {
+fn socket(skb: *mut __sk_buff) -> (Option<&'static mut SocketState>, u32) {
     // SAFETY: `skb` is this program's context; the helpers and the verifier check the pointers.
     unsafe {
         let sk = (*skb).__bindgen_anon_2.sk;
-        let full = if sk.is_null() { sk } else { bpf_sk_fullsock(sk) };
-        if full.is_null() {
-            lost(loss::NO_SOCKET);
-            return (None, slots::of(bpf_skb_cgroup_id(skb)));
-        }
-        let Some(state) = state(full) else {
+        let state = if sk.is_null() { None } else { storage(sk) };
+        let Some(state) = state else {
+            let full = !sk.is_null() && !bpf_sk_fullsock(sk).is_null();
+            lost(if full { loss::NO_SOCKET_STORAGE } else { loss::NO_SOCKET });
             return (None, slots::of(bpf_skb_cgroup_id(skb)));
         };
         if state.cgroup_id == 0 || (state.slot != SLOT_OTHER && !slots::owned_by(state.slot, state.cgroup_id)) {
@@ -114,16 +192,16 @@ fn socket(skb: *mut __sk_buff) -> (Option<(&'static mut SocketState, *mut bpf_so
             state.slot = slots::of(state.cgroup_id);
         }
         let slot = state.slot;
-        (Some((state, full)), slot)
+        (Some(state), slot)
     }
 }
 
-/// Storage of a socket, made when there is none yet.
+/// Storage of a socket, made when there is none yet. The helper finds none for what is not a full socket.
 ///
 /// # Safety
-/// `sk` must be a full socket that the verifier knows as one.
+/// `sk` must be a socket that the verifier knows as one.
 #[inline(always)]
-pub(super) unsafe fn state(sk: *mut bpf_sock) -> Option<&'static mut SocketState> {
+pub(super) unsafe fn storage(sk: *mut bpf_sock) -> Option<&'static mut SocketState> {
     let map = core::ptr::from_ref(&SOCKETS).cast_mut().cast();
     // SAFETY: the caller's promise. The storage lives as long as the socket, and so longer than this run.
     unsafe {
@@ -131,26 +209,21 @@ pub(super) unsafe fn state(sk: *mut bpf_sock) -> Option<&'static mut SocketState
             .cast::<SocketState>()
             .as_mut()
     }
-    .or_else(|| {
-        lost(loss::NO_SOCKET_STORAGE);
-        None
-    })
 }
 
-/// Counters of a slot in this CPU's bank.
+/// Counters of a slot in this CPU's bank, for fields that are only added to atomically.
 #[inline(always)]
 pub(super) fn counters(slot: u32) -> Option<&'static mut NetCounters> {
-    let counters = NET.get_ptr_mut(banked(cpu(), slot))?;
-    // SAFETY: the pointer comes from the map, which outlives the program; only this CPU writes this bank.
-    Some(unsafe { &mut *counters })
+    Adding::Alone.counters(cpu_state()?, slot)
 }
 
 /// What is counted with the socket: packets cross it on several CPUs at once, so its own counts may miss a few, while
 /// those per cgroup do not.
 #[inline(always)]
 fn count_socket<const IN: bool>(
+    adding: Adding,
     socket: &mut SocketState,
-    full: *mut bpf_sock,
+    skb: *mut __sk_buff,
     counters: &mut NetCounters,
     packet: &Packet,
     segments: u32,
@@ -164,29 +237,31 @@ fn count_socket<const IN: bool>(
         add(&mut socket.egress_bytes, length);
     }
     if socket.flags & UNCOUNTED != 0 {
-        count_connection(socket, full, counters);
+        count_connection(socket, skb, counters);
     }
     if !packet.data {
         return;
     }
     if socket.role == ROLE_UNKNOWN {
-        socket.role = infer_role::<IN>(full, packet.protocol);
+        socket.role = infer_role::<IN>(skb, packet.protocol);
         socket.flags |= NO_CONNECTION_COUNTED;
     }
     if socket.turn(if IN { DIRECTION_IN } else { DIRECTION_OUT }) {
-        count_turn::<IN>(socket, counters);
+        count_turn::<IN>(adding, socket, counters);
     }
 }
 
 /// Counts the attempt or the accept that the socket began with.
-#[inline(always)]
-fn count_connection(socket: &mut SocketState, full: *mut bpf_sock, counters: &mut NetCounters) {
+#[cold]
+#[inline(never)]
+fn count_connection(socket: &mut SocketState, skb: *mut __sk_buff, counters: &mut NetCounters) {
     socket.flags &= !UNCOUNTED;
     if socket.role == ROLE_ACCEPTED {
         add_atomic(&mut counters.accepts, 1);
         return;
     }
     add_atomic(&mut counters.connect_attempts, 1);
+    let Some(full) = full_socket(skb) else { return };
     // SAFETY: `full` is a full socket; the verifier checks each field. Each word is read by itself at its fixed place,
     // which `volatile` keeps the compiler from changing. The port is in network order.
     let (family, words, port) = unsafe {
@@ -206,21 +281,39 @@ fn count_connection(socket: &mut SocketState, full: *mut bpf_sock, counters: &mu
     destination::attempted(&destination::of(socket.slot, family, words, port));
 }
 
+/// The packet's socket, for its addresses; a socket with a state is always a full one.
+#[inline(always)]
+fn full_socket(skb: *mut __sk_buff) -> Option<*mut bpf_sock> {
+    // SAFETY: `skb` is this program's context; the helper and the verifier check the pointers.
+    unsafe {
+        let sk = (*skb).__bindgen_anon_2.sk;
+        if sk.is_null() {
+            return None;
+        }
+        let full = bpf_sk_fullsock(sk);
+        (!full.is_null()).then_some(full)
+    }
+}
+
 /// Role of a socket that neither connected nor was accepted under our eyes: a UDP socket by who spoke first, an older
 /// TCP connection by its ports (the service's port is the smaller one).
-#[inline(always)]
-fn infer_role<const IN: bool>(full: *mut bpf_sock, protocol: u8) -> u8 {
+#[cold]
+#[inline(never)]
+fn infer_role<const IN: bool>(skb: *mut __sk_buff, protocol: u8) -> u8 {
     if protocol != TCP {
         return if IN { ROLE_ACCEPTED } else { ROLE_OPENED };
     }
     lost(loss::ROLE_INFERRED);
+    let Some(full) = full_socket(skb) else {
+        return ROLE_UNKNOWN;
+    };
     // SAFETY: `full` is a full socket; the verifier checks both fields. The remote port is in network order.
     let (local, remote) = unsafe { ((*full).src_port, u32::from(u16::from_be((*full).dst_port))) };
     if local < remote { ROLE_ACCEPTED } else { ROLE_OPENED }
 }
 
 #[inline(always)]
-fn count_turn<const IN: bool>(socket: &mut SocketState, counters: &mut NetCounters) {
+fn count_turn<const IN: bool>(adding: Adding, socket: &mut SocketState, counters: &mut NetCounters) {
     let turns = if IN {
         &mut socket.turns_in
     } else {
@@ -235,7 +328,7 @@ fn count_turn<const IN: bool>(socket: &mut SocketState, counters: &mut NetCounte
         (false, true) => &mut counters.accepted_turns_in,
         (false, false) => &mut counters.accepted_turns_out,
     };
-    add_atomic(counter, 1);
+    adding.add(counter, 1);
     // The first request on a connection is the work that the connection itself is counted for.
     if first && opened != IN {
         let counter = if opened {
@@ -243,6 +336,6 @@ fn count_turn<const IN: bool>(socket: &mut SocketState, counters: &mut NetCounte
         } else {
             &mut counters.accepted_first_turns
         };
-        add_atomic(counter, 1);
+        adding.add(counter, 1);
     }
 }

@@ -39,6 +39,9 @@ const UNPARSED: Packet = Packet {
 };
 
 /// Reads the headers of a packet that begins at its IP header.
+///
+/// A TCP header behind an IP header of the usual length is read in place. Only behind options its place varies, which
+/// packet pointers of older verifiers do not like: there a helper reads it.
 #[inline(always)]
 pub(crate) fn parse(skb: *const __sk_buff) -> Packet {
     // SAFETY: `skb` is the program's context; the verifier turns these fields into packet pointers.
@@ -58,7 +61,17 @@ pub(crate) fn parse(skb: *const __sk_buff) -> Packet {
         (ipv6_next, IPV6_HEADER)
     };
     match protocol {
-        TCP => tcp(skb, header, length),
+        TCP => {
+            let in_place = match header {
+                SHORTEST_HEADER => offset_and_flags::<SHORTEST_HEADER>(start, end),
+                IPV6_HEADER if first >> 4 != 4 => offset_and_flags::<IPV6_HEADER>(start, end),
+                _ => None,
+            };
+            match in_place.or_else(|| offset_and_flags_by_helper(skb, header)) {
+                Some(bytes) => tcp(header, length, bytes),
+                None => UNPARSED,
+            }
+        }
         // A UDP header has eight bytes.
         UDP => Packet {
             protocol: UDP,
@@ -70,9 +83,19 @@ pub(crate) fn parse(skb: *const __sk_buff) -> Packet {
     }
 }
 
-/// The header's place varies with IP options, which packet pointers of older verifiers do not like: the helper reads.
+/// The two bytes of a TCP header that begins behind so many bytes; `None` where they do not lie in the packet's first
+/// part.
 #[inline(always)]
-fn tcp(skb: *const __sk_buff, header: usize, length: u32) -> Packet {
+fn offset_and_flags<const HEADER: usize>(start: usize, end: usize) -> Option<[u8; 2]> {
+    if start + (HEADER + TCP_OFFSET_AND_FLAGS + 2) > end {
+        return None;
+    }
+    // SAFETY: these bytes lie within the length that was just checked.
+    Some(unsafe { read_volatile((start as *const u8).add(HEADER + TCP_OFFSET_AND_FLAGS).cast()) })
+}
+
+#[inline(always)]
+fn offset_and_flags_by_helper(skb: *const __sk_buff, header: usize) -> Option<[u8; 2]> {
     let mut bytes = [0u8; 2];
     // SAFETY: the helper checks the offset against the packet, and fills exactly the two bytes it is given.
     let read = unsafe {
@@ -83,10 +106,11 @@ fn tcp(skb: *const __sk_buff, header: usize, length: u32) -> Packet {
             2,
         )
     };
-    if read != 0 {
-        return UNPARSED;
-    }
-    let [offset, flags] = bytes;
+    (read == 0).then_some(bytes)
+}
+
+#[inline(always)]
+fn tcp(header: usize, length: u32, [offset, flags]: [u8; 2]) -> Packet {
     let headers = header + usize::from(offset >> 4) * 4;
     Packet {
         protocol: TCP,

@@ -11,8 +11,8 @@ use sentinel_common::{
 
 use super::mem::counters;
 use crate::{
-    count::{add, cpu, lost},
-    maps::{CPU_STATE, MM_PAGES},
+    count::{add, cpu_state, lost},
+    maps::MM_PAGES,
     offsets::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP, RSS_BY_HELPER},
     slots::field,
 };
@@ -92,13 +92,11 @@ fn moved(mm: u32, kind: usize, pages: u64) {
         lost(loss::RSS_FIRST_SEEN);
         return;
     }
-    if pages > before
-        && let Some(state) = CPU_STATE.get_ptr(cpu())
-    {
-        // SAFETY: the pointer comes from the map; only this CPU writes it.
-        entry.slot = unsafe { (*state).slot };
+    let Some(state) = cpu_state() else { return };
+    if pages > before {
+        entry.slot = state.slot;
     }
-    if let Some(counters) = counters(entry.slot) {
+    if let Some(counters) = counters(state, entry.slot) {
         add(&mut counters.rss_pages[kind], pages.wrapping_sub(before));
     }
 }

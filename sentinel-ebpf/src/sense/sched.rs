@@ -14,8 +14,8 @@ use sentinel_common::{
 };
 
 use crate::{
-    count::{add, banked, cpu, lost},
-    maps::{CPU_STATE, SCHED, TASK_WAITS},
+    count::{add, cpu_state, lost},
+    maps::{SCHED, TASK_WAITS},
     offsets::{TASK_EXEC, TASK_NVCSW, TASK_PID, TASK_RUN_DELAY},
     slots::{field, of_task},
 };
@@ -23,19 +23,14 @@ use crate::{
 /// One task leaves a CPU, another comes. Interrupts are off.
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
-    let cpu = cpu();
-    let Some(state) = CPU_STATE.get_ptr_mut(cpu) else {
-        return 0;
-    };
-    // SAFETY: the pointer comes from the map, and only this CPU uses this entry, with interrupts off.
-    let state = unsafe { &mut *state };
-    leave(&ctx, cpu, state);
+    let Some(state) = cpu_state() else { return 0 };
+    leave(&ctx, state);
     come(&ctx, state);
     0
 }
 
 #[inline(always)]
-fn leave(ctx: &BtfTracePointContext, cpu: u32, state: &CpuState) {
+fn leave(ctx: &BtfTracePointContext, state: &CpuState) {
     let prev: *const u8 = ctx.arg(1);
     // SAFETY: the second argument of this tracepoint is the task that leaves; offsets and types are from BTF.
     let pid: u32 = unsafe { field(prev, TASK_PID.load()) };
@@ -59,7 +54,7 @@ fn leave(ctx: &BtfTracePointContext, cpu: u32, state: &CpuState) {
         )
     };
     let wait = wait_ns(run_delay, state.run_delay_ns, exchange(pid, run_delay, state));
-    let Some(counters) = SCHED.get_ptr_mut(banked(cpu, state.slot)) else {
+    let Some(counters) = SCHED.get_ptr_mut(state.bank + state.slot) else {
         return;
     };
     // SAFETY: the pointer comes from the map, and only this CPU writes this bank, with interrupts off.

@@ -15,12 +15,14 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use sentinel_common::{
     loss,
-    net::{Destination, NetCounters, PENDING_ATTEMPT, ROLE_ACCEPTED, ROLE_OPENED, SocketState, UNCOUNTED},
+    net::{
+        DIRECTION_OUT, Destination, NetCounters, PENDING_ATTEMPT, ROLE_ACCEPTED, ROLE_OPENED, SocketState, UNCOUNTED,
+    },
 };
 
 use super::{
     destination,
-    net::{counters, state},
+    net::{counters, storage},
 };
 use crate::count::{add_atomic, lost};
 
@@ -74,11 +76,14 @@ fn accepted(ctx: &SockOpsContext) {
     ask_for_reports(ctx);
 }
 
-/// A socket closed: an attempt that is still under way has failed.
+/// A socket closed: an attempt that is still under way has failed, and a request that was sent last has no answer.
 #[inline(always)]
 fn closed(ctx: &SockOpsContext) {
     let Some((socket, counters)) = known(ctx) else { return };
     if socket.flags & PENDING_ATTEMPT == 0 {
+        if socket.role == ROLE_OPENED && socket.direction == DIRECTION_OUT {
+            add_atomic(&mut counters.given_up, 1);
+        }
         return;
     }
     if socket.flags & UNCOUNTED != 0 {
@@ -125,7 +130,10 @@ fn socket(ctx: &SockOpsContext) -> Option<&'static mut SocketState> {
             lost(loss::NO_SOCKET);
             return None;
         }
-        state(sk)
+        storage(sk).or_else(|| {
+            lost(loss::NO_SOCKET_STORAGE);
+            None
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! One run of one hook, from its start to its outcome. It only waits, so it delays nobody.
+//! One run of one hook, from its start to its end. It only waits, so it delays nobody.
 
 use std::{io, os::unix::process::ExitStatusExt, pin::pin, time::Duration};
 
@@ -10,12 +10,12 @@ use tokio::{
 };
 
 use super::{
-    outcome::{ActionResult, Outcome},
+    outcome::ActionResult,
     output::Output,
-    plan::Plan,
     process::{self, Program, Started},
+    runner::Ran,
 };
-use crate::time::{Now, monotonic_ns};
+use crate::time::monotonic_ns;
 
 /// How long output is still read after the leader ended, in case a process that left the group holds the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -27,7 +27,6 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Everything one run needs.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) plan: Plan,
     pub(super) program: Program,
     /// The verdict as one line of JSON.
     pub(super) input: Vec<u8>,
@@ -35,9 +34,8 @@ pub(super) struct Job {
 }
 
 /// Runs a hook until it ends, its timeout passes, or `stop` becomes true; then nothing of its group is left.
-pub(super) async fn run(job: Job, mut stop: watch::Receiver<bool>) -> Outcome {
+pub(super) async fn run(job: Job, mut stop: watch::Receiver<bool>) -> Ran {
     let Job {
-        plan,
         program,
         input,
         timeout,
@@ -60,7 +58,12 @@ pub(super) async fn run(job: Job, mut stop: watch::Receiver<bool>) -> Outcome {
             Err(reason) => not_started(reason),
         }
     };
-    outcome(&plan, result, started_ns, &output)
+    Ran {
+        result,
+        duration_ms: monotonic_ns().saturating_sub(started_ns) / 1_000_000,
+        output_tail: output.text(),
+        output_bytes: output.bytes,
+    }
 }
 
 /// Feeds, listens and waits; then kills what is left and takes the result.
@@ -125,21 +128,4 @@ async fn listen(stdout: &mut pipe::Receiver, output: &mut Output) {
 
 fn not_started(reason: String) -> ActionResult {
     ActionResult::NotStarted { reason }
-}
-
-/// The outcome of a plan that ends now.
-pub(super) fn outcome(plan: &Plan, result: ActionResult, started_ns: u64, output: &Output) -> Outcome {
-    let now = Now::read();
-    Outcome {
-        schema: super::outcome::SCHEMA.into(),
-        time: now.rfc3339(),
-        verdict_id: plan.verdict_id.clone(),
-        action: plan.action.clone(),
-        scope: plan.scope.clone(),
-        signal: plan.signal,
-        result,
-        duration_ms: now.monotonic_ns.saturating_sub(started_ns) / 1_000_000,
-        output_tail: output.text(),
-        output_bytes: output.bytes,
-    }
 }

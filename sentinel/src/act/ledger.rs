@@ -13,8 +13,8 @@ use crate::sense::sample::{Scope, ScopeKind};
 pub(super) struct Key {
     /// Index of the hook.
     pub(super) hook: usize,
-    kind: ScopeKind,
-    path: String,
+    pub(super) kind: ScopeKind,
+    pub(super) path: String,
 }
 
 impl Key {
@@ -51,6 +51,24 @@ impl Ledger {
         starts.push_back(now_ns);
     }
 
+    /// Gives hooks other numbers, and forgets those that have none any more.
+    pub(super) fn renumber(&mut self, place: &dyn Fn(usize) -> Option<usize>) {
+        let last = std::mem::take(&mut self.last).into_iter();
+        self.last = last
+            .filter_map(|(key, at)| {
+                Some((
+                    Key {
+                        hook: place(key.hook)?,
+                        ..key
+                    },
+                    at,
+                ))
+            })
+            .collect();
+        let starts = std::mem::take(&mut self.starts).into_iter();
+        self.starts = starts.filter_map(|(hook, at)| Some((place(hook)?, at))).collect();
+    }
+
     /// The last start of a hook for a scope.
     pub(super) fn last(&self, key: &Key) -> Option<u64> {
         self.last.get(key).copied()
@@ -60,5 +78,24 @@ impl Ledger {
     pub(super) fn last_hour(&self, hook: usize, now_ns: u64) -> usize {
         let starts = self.starts.get(&hook).into_iter().flatten();
         starts.filter(|start| now_ns.saturating_sub(**start) < HOUR_NS).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_that_moves_keeps_its_cooldown_and_one_that_goes_leaves_nothing() {
+        let mut ledger = Ledger::default();
+        let scope = Scope::host();
+        for (hook, now_ns) in [(0, 10), (1, 20)] {
+            ledger.record(&Key::new(hook, &scope), Duration::from_secs(60), now_ns);
+        }
+        // The first is gone, and the second is the first now.
+        ledger.renumber(&|old| (old == 1).then_some(0));
+        assert_eq!(ledger.last(&Key::new(0, &scope)), Some(20));
+        assert_eq!(ledger.last(&Key::new(1, &scope)), None);
+        assert_eq!((ledger.last_hour(0, 30), ledger.last_hour(1, 30)), (1, 0));
     }
 }

@@ -10,8 +10,8 @@ use super::{
 
 /// The schema name in every message.
 pub const SCHEMA: &str = "sentinel.action/1";
-/// The longest message, bytes.
-pub const MAX_BYTES: usize = 16 * 1024;
+/// The longest message, bytes. The longest there is carries a verdict on a cgroup whose path has 4,096 bytes, each escaped.
+pub const MAX_BYTES: usize = 128 * 1024;
 
 /// What can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,17 +15,20 @@ pub struct Outcome {
     pub schema: String,
     /// RFC 3339 time at which it ended.
     pub time: String,
-    /// Id of the verdict that called for it.
-    pub verdict_id: String,
-    /// What: `hook:NAME`.
+    /// Id of the verdict that called for it; `None` when a person did.
+    pub verdict_id: Option<String>,
+    /// Its lease, which is the id of its plan; `None` for a hook.
+    #[serde(default)]
+    pub lease: Option<String>,
+    /// What: `hook:NAME`, the action of a lease, as `retry_budget`, or `reload`: the configuration was read again.
     pub action: String,
     /// Scope it was for: cgroup path, `host` or `other`.
     pub scope: String,
-    /// Signal it was for.
-    pub signal: Signal,
-    /// How it ended.
+    /// Signal it was for; `None` when a person asked.
+    pub signal: Option<Signal>,
+    /// What became of it.
     pub result: ActionResult,
-    /// From start to end, milliseconds.
+    /// From start to this, milliseconds.
     pub duration_ms: u64,
     /// The last bytes it printed (standard output and error together), at most 4 KiB, escaped where not UTF-8.
     pub output_tail: String,
@@ -33,7 +36,7 @@ pub struct Outcome {
     pub output_bytes: u64,
 }
 
-/// How an action ended.
+/// What became of an action. Those of a lease come in order: it began, its effect came or not, it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum ActionResult {
@@ -51,6 +54,44 @@ pub enum ActionResult {
     TimedOut,
     /// It could not be started.
     NotStarted {
+        /// Why, with the remedy.
+        reason: String,
+    },
+    /// A lease began: it holds from now on.
+    Began {
+        /// What holds.
+        detail: String,
+    },
+    /// The effect that was expected of a lease came.
+    Effective {
+        /// What was measured, beside what was expected.
+        measured: String,
+    },
+    /// The effect did not come: the action is undone, and its rule does not act any more.
+    Ineffective {
+        /// What was measured, beside what was expected.
+        measured: String,
+    },
+    /// A lease ended: it was undone.
+    Ended {
+        /// Why.
+        why: String,
+        /// What it refused in all; `None` where it refuses nothing.
+        refused: Option<u64>,
+        /// What it let through in all; `None` as for `refused`.
+        allowed: Option<u64>,
+    },
+    /// It could not be done, or not be undone yet.
+    Failed {
+        /// Why, with the remedy.
+        reason: String,
+    },
+    /// Nobody approved it in time.
+    Expired,
+    /// A rule stopped acting.
+    Disarmed {
+        /// Its name.
+        rule: String,
         /// Why, with the remedy.
         reason: String,
     },

@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, exit};
+use super::{Failure, check_self, exit};
 use crate::{
     config::Config,
-    kernel::{Kernel, Options as KernelOptions, support},
+    kernel::{
+        Kernel, Options as KernelOptions, describe,
+        enforce::{Enforcer, Refusal},
+        support,
+    },
     sense::{mount, origin},
     show::{
         check, journald,
@@ -26,9 +30,18 @@ pub struct Options {
     /// Configuration file to check too
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Say what the running agent may still do, as the kernel tells it
+    #[arg(long = "self", conflicts_with = "config")]
+    own: bool,
+    /// Lock of the agent to look at
+    #[arg(long, value_name = "FILE", default_value = single::DEFAULT_PATH, requires = "own")]
+    lock: PathBuf,
 }
 
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
+    if options.own {
+        return check_self::run(&options.lock, options.json);
+    }
     let needs = needs(options);
     if options.json {
         println!("{}", check::json(&needs)?);
@@ -74,6 +87,7 @@ fn needs(options: &Options) -> Vec<Need> {
         ),
     });
     needs.extend(sensors(root.as_ref().ok().cloned()));
+    needs.push(retry_budget());
     if let Ok(path) = &root {
         needs.push(controllers(path));
     }
@@ -86,7 +100,7 @@ fn needs(options: &Options) -> Vec<Need> {
             "start systemd-journald; verdicts go to standard output without it",
         )
     });
-    needs.push(match single::holder(single::DEFAULT_PATH.as_ref()) {
+    needs.push(match single::running(single::DEFAULT_PATH.as_ref()) {
         None => ok("other agent", "none is running"),
         Some(pid) => degraded("other agent", &format!("pid {pid} is running"), &format!("kill {pid}")),
     });
@@ -147,6 +161,27 @@ fn sensors(cgroup_root: Option<PathBuf>) -> Vec<Need> {
         ));
     }
     needs
+}
+
+/// Loads the enforcing programs for a moment; they are attached to nothing.
+fn retry_budget() -> Need {
+    let name = "retry budget";
+    match Enforcer::open() {
+        Ok(enforcer) => ok(
+            name,
+            match enforcer.refusal() {
+                Refusal::ConnectionRefused => "can be held; refuses with ECONNREFUSED",
+                Refusal::NotPermitted => {
+                    "can be held; refuses with EPERM, because this kernel lets a program choose no error"
+                }
+            },
+        ),
+        Err(error) => degraded(
+            name,
+            &describe(&error),
+            "everything else runs without it; storms are told and not shed",
+        ),
+    }
 }
 
 /// Limits of cgroups, for forecasts and for the cause `throttled`.

@@ -1,7 +1,8 @@
 //! What the binary says about itself: schemas, completions, the manual page.
 
-use std::io;
+use std::{io, path::PathBuf};
 
+use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 use schemars::schema_for;
@@ -11,7 +12,7 @@ use crate::{
     act::{Outcome, plan::Plan},
     judge::Verdict,
     sense::Sample,
-    show::score::Score,
+    show::{score::Score, state::Document},
 };
 
 /// Options of `schema`.
@@ -32,6 +33,8 @@ enum Name {
     Outcome,
     /// How rare a point of a metric series is: one line of `judge`
     Score,
+    /// How a run stands: what the API, the page and `status` show
+    State,
     /// What was measured: one line of a recording
     Sample,
 }
@@ -42,6 +45,7 @@ pub(super) fn schema(options: &Schema) -> Result<u8, Failure> {
         Name::Plan => schema_for!(Plan),
         Name::Outcome => schema_for!(Outcome),
         Name::Score => schema_for!(Score),
+        Name::State => schema_for!(Document),
         Name::Sample => schema_for!(Sample),
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);
@@ -60,7 +64,19 @@ pub(super) fn completions(options: &Completions) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-pub(super) fn man() -> Result<u8, Failure> {
-    clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write the page of every command into this directory, which must exist
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+pub(super) fn man(options: &Man) -> Result<u8, Failure> {
+    match &options.dir {
+        Some(dir) => clap_mangen::generate_to(Cli::command(), dir)
+            .with_context(|| format!("the manual pages could not be written to {}", dir.display()))?,
+        None => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
+    }
     Ok(exit::DONE)
 }

@@ -1,15 +1,24 @@
 //! The command line: what can be asked for, and with which exit code it ends.
 #![forbid(unsafe_code)]
 
+mod acting;
+mod actuator;
 mod check;
+mod check_self;
 mod config;
 mod documents;
 mod guard;
 mod judge;
+mod log;
 mod options;
 mod record;
+mod reload;
 mod replay;
+mod rights;
 mod run;
+mod status;
+mod top;
+mod veto;
 
 use std::process::ExitCode;
 
@@ -109,12 +118,18 @@ pub enum Command {
     Run(run::Options),
     /// Say what this host offers, and what is missing
     Check(check::Options),
+    /// Ask the running agent how this host is, once
+    Status(status::Options),
+    /// Show the running agent live on this terminal, with keys; watches by itself where none runs
+    Top(top::Options),
     /// Judge a recording again; needs no privileges
     Replay(replay::Options),
     /// Score every point of metric series, from a file or as they come
     Judge(judge::Options),
     /// Write every sample to a file, judging nothing
     Record(record::Options),
+    /// Show, approve, lift or apply what is done to cgroups; asks the running agent
+    Veto(veto::Options),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -122,24 +137,31 @@ pub enum Command {
     Schema(documents::Schema),
     /// Print completions for a shell
     Completions(documents::Completions),
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write those of all commands
+    Man(documents::Man),
     /// Hold what the agent changes, and put it back when the agent is gone; started by the agent itself
     #[command(hide = true)]
     Guard(guard::Options),
+    /// Act for the agent, which has no rights; started by the agent itself
+    #[command(hide = true)]
+    Actuator(actuator::Options),
 }
 
 fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(options) => run::run(&options),
+        Command::Actuator(options) => actuator::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Status(options) => status::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Judge(options) => judge::run(&options),
         Command::Record(options) => record::run(&options),
+        Command::Veto(options) => veto::run(&options),
         Command::Config(command) => config::run(&command),
         Command::Schema(schema) => documents::schema(&schema),
         Command::Completions(completions) => documents::completions(&completions),
-        Command::Man => documents::man(),
+        Command::Man(options) => documents::man(&options),
         Command::Guard(options) => guard::run(&options),
     }
 }

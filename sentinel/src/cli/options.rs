@@ -6,6 +6,7 @@ use clap::{Args, Parser, ValueEnum};
 
 use super::{Command, Failure};
 use crate::{
+    act::{actuator::DEFAULT_JOURNAL, control::server},
     config::{Autonomy, Config, parse_time},
     judge::verdict::Level,
     single::DEFAULT_PATH,
@@ -25,7 +26,7 @@ pub struct Cli {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Configured {
     /// Configuration file; without it /etc/sentinel/sentinel.toml, where that exists
     #[arg(long, value_name = "FILE")]
@@ -64,6 +65,17 @@ pub(super) struct Running {
     /// Print debugging records of the kernel programs
     #[arg(long)]
     pub(super) debug_kernel: bool,
+}
+
+/// Where what acts keeps its things.
+#[derive(Debug, Args)]
+pub(super) struct Acts {
+    /// Socket for `sentinel veto`
+    #[arg(long, value_name = "FILE", default_value = server::DEFAULT_PATH)]
+    pub(super) control: PathBuf,
+    /// Record of what was found before each change of a cgroup's file
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_JOURNAL)]
+    pub(super) journal: PathBuf,
 }
 
 /// What is printed.

@@ -12,12 +12,13 @@ use clap::Args;
 
 use super::{
     Failure, exit,
+    log::Log,
     options::{Configured, Running},
-    run,
+    rights, run,
 };
 use crate::{
     agent::Parts,
-    config::Config,
+    config::{Autonomy, Config},
     sense::{
         origin,
         record::{Header, Recorder},
@@ -39,7 +40,7 @@ pub struct Options {
 
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     let config = options.configured.load()?;
-    run::log_to(None);
+    Log::start(config.log);
     let origin = Arc::new(origin::read());
     let (live, _lock) = run::open(&config, &options.running, &origin)?;
     let recorder = create(&options.file, &config, &origin)?;
@@ -47,6 +48,8 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     for sensor in unavailable.iter() {
         tracing::warn!("{} is not recorded: {}", sensor.sensor, sensor.reason);
     }
+    // Recording never acts, whatever the configuration allows.
+    rights::give_up(&config.clone().with_autonomy(Autonomy::Observe), &live, &[])?;
     let parts = Parts {
         read_between: live.kernel().runs("net") || live.kernel().runs("sched"),
         source: live,
@@ -56,19 +59,32 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         fail_on: None,
         sinks: Sinks::new(),
         recorder: Some(recorder),
+        acting: None,
+        commands: None,
+        reloads: None,
         // Nothing is planned or done while recording.
         config: Config {
             hooks: Vec::new(),
+            rules: Vec::new(),
             ..config
         },
     };
-    let ended = run::block_on(parts, options.running.duration)?;
+    let ended = run::block_on(
+        &run::runtime()?,
+        parts,
+        options.running.duration,
+        run::Outside::default(),
+    )?;
     eprintln!("{} samples in {}", ended.recorded, options.file.display());
     Ok(exit::DONE)
 }
 
 /// Begins a recording in a new file.
-pub(super) fn create(path: &Path, config: &Config, origin: &Origin) -> Result<Recorder<Box<dyn Write>>, Failure> {
+pub(super) fn create(
+    path: &Path,
+    config: &Config,
+    origin: &Origin,
+) -> Result<Recorder<Box<dyn Write + Send>>, Failure> {
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -82,6 +98,6 @@ pub(super) fn create(path: &Path, config: &Config, origin: &Origin) -> Result<Re
             })
         })?;
     let header = Header::new(origin.clone(), config.interval, config.network_interval);
-    let to: Box<dyn Write> = Box::new(BufWriter::new(file));
+    let to: Box<dyn Write + Send> = Box::new(BufWriter::new(file));
     Ok(Recorder::new(to, &header)?)
 }

@@ -7,12 +7,12 @@ use clap::Args;
 
 use super::{
     Failure, exit,
+    log::Log,
     options::{Configured, Output, Printing},
-    run,
 };
 use crate::{
     act::Actor,
-    config::Config,
+    config::{Config, LogLevel},
     judge::{Judge, JudgeConfig, verdict::Level},
     sense::{replay::Replay, sample::Sample},
     show::{
@@ -39,7 +39,10 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     let screen = (options.printing.output == Output::Text)
         .then(Screen::stdout)
         .transpose()?;
-    run::log_to(screen.as_ref());
+    let log = Log::start(LogLevel::default());
+    if let Some(screen) = &screen {
+        log.onto(screen);
+    }
     let name = options.file.display();
     let file = File::open(&options.file).map_err(|error| anyhow!("{name} cannot be read: {error}"))?;
     let replay = Replay::new(BufReader::new(file)).with_context(|| name.to_string())?;
@@ -88,14 +91,14 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         // Plans are shown, never carried out.
         for verdict in &mut verdicts {
             let now_ns = verdict.monotonic_ns;
-            actor.plan(verdict, now_ns);
+            actor.plan(verdict, &sample, now_ns);
         }
         reached |= fail_on.is_some_and(|level| verdicts.iter().any(|verdict| verdict.level >= level));
         let snapshot = Snapshot {
             origin: Arc::clone(&origin),
             now: sample.now,
             verdicts: verdicts.drain(..).map(Arc::new).collect(),
-            states: judge.states().collect(),
+            standing: judge.standing(0).0,
             sample: Arc::new(sample),
             ticks,
             losses: losses.clone(),

@@ -1,25 +1,44 @@
 //! `sentinel run`: the agent on this host.
 
-use std::{future::pending, io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 use super::{
-    Failure, exit,
-    options::{Configured, Output, Printing, Running},
+    Failure,
+    acting::{self, Control},
+    exit,
+    log::Log,
+    options::{Acts, Configured, Output, Printing, Running},
     record,
+    reload::{Load, Reloader},
+    rights,
 };
 use crate::{
+    act::control::{self, Line},
     agent::{Agent, Ended, Parts},
-    config::{Autonomy, Config},
-    kernel::{self, Kernel},
+    config::{Config, Listen},
+    kernel::{self, Kernel, describe},
     sense::{live::Live, mount, origin, sample::Origin},
     show::{
-        Sinks, Unavailable, journald::Journald, json::JsonLines, screen::Screen, terminal::Terminal, view::Opening,
+        Sinks, Unavailable,
+        heartbeat::Heartbeat,
+        journald::Journald,
+        json::JsonLines,
+        screen::Screen,
+        service_manager::{ServiceManager, Teller},
+        state::Facts,
+        terminal::Terminal,
+        view::Opening,
+        web::{self, Token, Web, WebError},
     },
     single::SingleInstance,
+    time::Now,
 };
 
 /// Options of `run`.
@@ -31,33 +50,68 @@ pub struct Options {
     running: Running,
     #[command(flatten)]
     printing: Printing,
+    #[command(flatten)]
+    acts: Acts,
     /// Keep every sample in this file too, for `sentinel replay`
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Where page, API and metrics are served: an address with a port, unix:PATH, or off; overrides the file
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
     /// Write no journal records
     #[arg(long)]
     no_journal: bool,
 }
 
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
-    let config = options.configured.load()?;
-    let screen = (options.printing.output == Output::Text)
-        .then(Screen::stdout)
-        .transpose()?;
-    log_to(screen.as_ref());
+    let config = load(&options.configured, options.listen.as_deref())?;
+    let log = Log::start(config.log);
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    if config.autonomy == Autonomy::Approve {
-        tracing::warn!("approval is not available yet: in `approve` nothing runs");
-    }
     let origin = Arc::new(origin::read());
     let (live, _lock) = open(&config, &options.running, &origin)?;
+    acting::put_back_left(&config, &options.acts, &origin)?;
     let recorder = options
         .record
         .as_deref()
         .map(|path| record::create(path, &config, &origin))
         .transpose()?;
     let unavailable = Arc::new(unavailable(&live, &config));
-    let (mut sinks, opening) = (Sinks::new(), opening(options, &config, &origin, &live, &unavailable));
+    let (line, commands) = control::line();
+    let facts = facts(&config);
+    let web = serve(&config, &origin, &line, &facts)?;
+    let runtime = runtime()?;
+    let control = {
+        let _inside = runtime.enter();
+        Control::bind(&options.acts, line)
+    };
+    let manager = ServiceManager::from_environment(config.interval).map_err(Failure::host)?;
+    let teller = manager.as_ref().map(ServiceManager::teller);
+    #[cfg(feature = "otlp")]
+    let export = crate::show::otlp::Export::open(&config.otlp).map_err(Failure::usage)?;
+    let acting = acting::start(&config, &options.configured, &options.acts)?;
+    // Whatever needs rights is open now, or another process, and no thread has been started.
+    rights::give_up(&config, &live, &[&options.acts.control])?;
+    let screen = (options.printing.output == Output::Text)
+        .then(Screen::stdout)
+        .transpose()?;
+    if let Some(screen) = &screen {
+        log.onto(screen);
+    }
+    let on_terminal = screen.as_ref().is_some_and(Screen::has_status);
+    let acting = acting.map(|started| acting::attend(started, &config)).transpose()?;
+    let mut opening = opening(options, &config, &origin, &live, &unavailable);
+    opening.page = web.as_ref().map(|web| match web.address() {
+        Listen::Tcp(address) => format!("http://{address}/"),
+        other => other.to_string(),
+    });
+    if let Some(page) = opening
+        .page
+        .as_ref()
+        .filter(|_| options.printing.output != Output::Text)
+    {
+        tracing::info!("the page is at {page}");
+    }
+    let mut sinks = Sinks::of(facts.clone());
     if !options.no_journal {
         sinks.add(Journald::start()?);
     }
@@ -66,6 +120,31 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         (_, Some(screen)) => sinks.add(Terminal::start(screen, &opening)),
         _ => {}
     }
+    let web = web.map(web::Opened::serve).transpose().map_err(Failure::host)?;
+    #[cfg(feature = "otlp")]
+    if let Some(export) = export {
+        let identity = crate::show::otlp::Identity::new(&origin, &facts);
+        let counts = web.as_ref().map(Web::counts);
+        let (metrics, logs) = export.start(identity, counts).map_err(Failure::host)?;
+        sinks.add(metrics);
+        sinks.add(logs);
+    }
+    if let Some(web) = web {
+        sinks.add(web);
+    }
+    if let Some(path) = &config.heartbeat_file {
+        sinks.add(Heartbeat::start(path.clone(), &origin.boot_id, config.interval)?);
+    }
+    if let Some(manager) = manager {
+        sinks.add(manager);
+    }
+    let (reloader, reloads) = Reloader::new(again(options), config.clone(), log, teller.clone());
+    let outside = Outside {
+        control: Some(control),
+        // Who closes a terminal wants the end of what runs on it.
+        reloader: (!on_terminal).then_some(reloader),
+        teller,
+    };
     let parts = Parts {
         read_between: live.kernel().runs("net") || live.kernel().runs("sched"),
         source: live,
@@ -75,13 +154,49 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         fail_on: options.printing.fail_on.map(Into::into),
         sinks,
         recorder,
+        acting,
+        commands: Some(commands),
+        reloads: Some(reloads),
         config,
     };
-    let ended = block_on(parts, options.running.duration)?;
+    let ended = block_on(&runtime, parts, options.running.duration, outside)?;
     if options.printing.output != Output::Text {
         tracing::info!("ended after {} ticks, {} of them late", ended.ticks, ended.late_ticks);
     }
     Ok(if ended.failed_on { exit::REACHED } else { exit::DONE })
+}
+
+/// Page, API and metrics. The default address may be taken by somebody else; one that was asked for may not.
+fn serve(config: &Config, origin: &Origin, line: &Line, facts: &Facts) -> Result<Option<web::Opened>, Failure> {
+    if config.listen == Listen::Off {
+        return Ok(None);
+    }
+    let token = config.listen_token_file.as_deref().map(Token::read);
+    let options = web::Options {
+        listen: config.listen.clone(),
+        token: token.transpose().map_err(Failure::usage)?,
+        host: origin.host.clone(),
+        line: Some(line.clone()),
+        facts: facts.clone(),
+    };
+    match Web::open(options) {
+        Ok(web) => Ok(Some(web)),
+        Err(error @ WebError::Bind { .. }) if !config.origins.contains_key("listen") => {
+            tracing::warn!("{error}; the run goes on without page and metrics");
+            Ok(None)
+        }
+        Err(error) => Err(Failure::host(error)),
+    }
+}
+
+/// What holds for a run that begins now.
+pub(super) fn facts(config: &Config) -> Facts {
+    Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        autonomy: config.autonomy,
+        interval_ms: u64::try_from(config.interval.as_millis()).unwrap_or(u64::MAX),
+        began: Now::read(),
+    }
 }
 
 /// Loads the kernel side, alone on this host.
@@ -115,27 +230,85 @@ pub(super) fn open(config: &Config, running: &Running, origin: &Origin) -> Resul
     Ok((Live::new(kernel, root), lock))
 }
 
+/// What drives the agent: one thread, which is the caller's.
+pub(super) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// The configuration as the command line wants it.
+fn load(configured: &Configured, listen: Option<&str>) -> Result<Config, Failure> {
+    let config = configured.load()?;
+    match listen {
+        Some(listen) => config.with_listen(listen).map_err(Failure::usage),
+        None => Ok(config),
+    }
+}
+
+/// The same again, later and elsewhere.
+fn again(options: &Options) -> Load {
+    let (configured, listen) = (options.configured.clone(), options.listen.clone());
+    Arc::new(move || load(&configured, listen.as_deref()).map_err(|failure| describe(failure.error.as_ref())))
+}
+
+/// Who speaks with a running agent.
+#[derive(Default)]
+pub(super) struct Outside {
+    /// Where persons can ask it, if they can.
+    pub(super) control: Option<Control>,
+    /// What reads the configuration again, if anything does.
+    pub(super) reloader: Option<Reloader>,
+    /// How the service manager hears of the end, where there is one.
+    pub(super) teller: Option<Teller>,
+}
+
 /// Runs an agent until it ends, is told to, or its time is over.
-pub(super) fn block_on(parts: Parts<Live>, duration: Option<Duration>) -> Result<Ended, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+pub(super) fn block_on(
+    runtime: &Runtime,
+    parts: Parts<Live>,
+    duration: Option<Duration>,
+    outside: Outside,
+) -> Result<Ended, Failure> {
+    let Outside {
+        control,
+        reloader,
+        teller,
+    } = outside;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let over = async {
+        let over = async move {
             match duration {
                 Some(duration) => tokio::time::sleep(duration).await,
                 None => pending().await,
             }
         };
-        let stop = async {
+        let stop = async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 () = over => {}
             }
+            if let Some(teller) = teller {
+                teller.stopping();
+            }
         };
-        Agent::new(parts)
-            .run(stop)
-            .await
+        let reloading = match reloader {
+            Some(reloader) => Some(tokio::spawn(reloader.attend(signal(SignalKind::hangup())?))),
+            None => None,
+        };
+        let serving = control.map(|control| tokio::spawn(control.serve()));
+        // As a task: the runtime wakes a task on its own thread without a system call, but not the future it blocks on.
+        let ended = tokio::spawn(async move { Agent::new(parts).run(stop).await }).await;
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
+        if let Some(serving) = serving {
+            serving.abort();
+            // Its end removes the socket.
+            let _ = serving.await;
+        }
+        ended
+            .map_err(anyhow::Error::from)
+            .and_then(|ended| ended.map_err(anyhow::Error::from))
             .context("the run ended early")
             .map_err(Failure::from)
     })
@@ -174,6 +347,13 @@ fn opening(
     if !options.no_journal {
         destinations.push("journald".to_owned());
     }
+    destinations.extend(
+        config
+            .otlp
+            .endpoint
+            .iter()
+            .map(|endpoint| format!("OTLP at {endpoint}")),
+    );
     Opening {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         origin: Arc::clone(origin),
@@ -184,28 +364,9 @@ fn opening(
             .collect(),
         unavailable: Arc::clone(unavailable),
         destinations,
+        page: None,
         interval: config.interval,
         autonomy: config.autonomy,
         hooks: config.hooks.iter().map(|hook| hook.name.clone()).collect(),
     }
-}
-
-/// The agent's own log: standard error, or above the status line of a terminal. `SENTINEL_LOG` sets the level.
-pub(super) fn log_to(screen: Option<&Screen>) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SENTINEL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .without_time()
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
-    let set = match screen {
-        Some(screen) => {
-            let writer = screen.log_writer();
-            builder.with_writer(move || writer.clone()).try_init()
-        }
-        None => builder.with_writer(std::io::stderr).try_init(),
-    };
-    // A second logger in one process would be a test's.
-    drop(set);
 }

@@ -1,12 +1,19 @@
 //! From typed values to a checked config: what must hold between them.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use globset::GlobBuilder;
 
 use super::{
-    Account, AmplificationConfig, Autonomy, Config, ConfigError, FeverConfig, HookConfig, JitterConfig, Origin, keys,
+    Account, AmplificationConfig, Autonomy, Config, ConfigError, FeverConfig, HookConfig, JitterConfig, Listen,
+    LogLevel, Origin, OtlpConfig, keys,
     read::{Document, Section},
+    rules,
 };
 use crate::judge::verdict::{Level, Signal};
 
@@ -14,6 +21,11 @@ use crate::judge::verdict::{Level, Signal};
 const MAX_HOOKS: usize = 64;
 /// Items a command may have.
 const MAX_ARGS: usize = 64;
+/// What `listen` must be without a token.
+pub(super) const NOT_LOCAL: &str =
+    "an address of this host only (127.0.0.1, ::1, a unix socket) as long as no token is asked for";
+/// What to do about it.
+pub(super) const TOKEN_REMEDY: &str = "write a token of at least 16 characters into a file that only this agent may read, and name it as `listen_token_file`";
 
 impl Config {
     /// Checks the text of a config; `path` is for messages and for `source`.
@@ -38,6 +50,10 @@ impl Config {
         config.false_alarms_per_week = top
             .number("false_alarms_per_week")?
             .unwrap_or(defaults.false_alarms_per_week);
+        (config.listen, config.listen_token_file) = listen(&mut top)?;
+        config.user = account(&mut top)?;
+        config.heartbeat_file = file(&mut top, "heartbeat_file")?;
+        config.log = word(&mut top, "log", &LogLevel::ALL.map(|it| (it.name(), it)))?.unwrap_or_default();
         if let Some(mut section) = top.section("jitter")? {
             config.jitter = jitter(&mut section)?;
             top.origins.append(&mut section.origins);
@@ -50,7 +66,23 @@ impl Config {
             config.amplification = amplification(&mut section)?;
             top.origins.append(&mut section.origins);
         }
-        for mut section in top.hooks()? {
+        if let Some(mut section) = top.section("otlp")? {
+            config.otlp = OtlpConfig::read(&mut section)?;
+            top.origins.append(&mut section.origins);
+        }
+        if let Some(mut section) = top.section("veto")? {
+            config.veto = rules::veto(&mut section)?;
+            top.origins.append(&mut section.origins);
+        }
+        if let Some(sections) = top.list("rule")? {
+            config.rules.clear();
+            for mut section in sections {
+                let rule = rules::rule(&mut section, &config, &top.origins)?;
+                config.rules.push(rule);
+                top.origins.append(&mut section.origins);
+            }
+        }
+        for mut section in top.list("hook")?.unwrap_or_default() {
             let hook = hook(&mut section, &config.hooks, &top.origins)?;
             config.hooks.push(hook);
             top.origins.append(&mut section.origins);
@@ -71,6 +103,32 @@ fn network_interval(top: &mut Section<'_>, interval: Duration) -> Result<Duratio
         return Err(top.refuse_beside("network_interval", found, allowed, remedy));
     }
     Ok(network)
+}
+
+fn listen(top: &mut Section<'_>) -> Result<(Listen, Option<PathBuf>), ConfigError> {
+    let listen = match top.text("listen")? {
+        None => Listen::default(),
+        Some(text) => {
+            Listen::parse(&text).map_err(|(why, remedy)| top.refuse("listen", format!("{text:?}, {why}"), remedy))?
+        }
+    };
+    let file = file(top, "listen_token_file")?;
+    if file.is_none() && !listen.is_local() {
+        return Err(top.refuse_beside("listen", format!("\"{listen}\""), NOT_LOCAL, TOKEN_REMEDY));
+    }
+    Ok((listen, file))
+}
+
+/// The full path of a file; `None` where it is empty.
+fn file(top: &mut Section<'_>, key: &'static str) -> Result<Option<PathBuf>, ConfigError> {
+    let file = top.text(key)?.filter(|path| !path.is_empty());
+    if let Some(path) = file
+        .as_ref()
+        .filter(|path| !path.starts_with('/') || path.ends_with('/'))
+    {
+        return Err(top.refuse(key, format!("{path:?}"), "write the full path of a file"));
+    }
+    Ok(file.map(|path| path.as_ref().into()))
 }
 
 fn jitter(section: &mut Section<'_>) -> Result<JitterConfig, ConfigError> {
@@ -143,20 +201,7 @@ fn hook(
             "remove some hooks",
         ));
     }
-    let name = hook_name(section)?;
-    if let Some(first) = origins.get(&format!("hook.{name}.name")) {
-        return Err(section.refuse(
-            "name",
-            format!("{name:?} again (first at {first})"),
-            "give each hook its own name",
-        ));
-    }
-    // From here on messages and origins use the hook's name.
-    section.prefix = format!("hook.{name}.");
-    let named = std::mem::take(&mut section.origins)
-        .into_values()
-        .map(|at| (format!("hook.{name}.name"), at));
-    section.origins = named.collect();
+    let name = entry_name(section, "hook", "page-oncall", origins)?;
     Ok(HookConfig {
         command: command(section)?,
         signals: signals(section)?,
@@ -170,33 +215,66 @@ fn hook(
     })
 }
 
-fn missing(section: &Section<'_>, key: &'static str, example: &'static str) -> ConfigError {
+/// The error for a key that an entry of a list must have.
+pub(super) fn missing(
+    section: &Section<'_>,
+    list: &'static str,
+    key: &'static str,
+    example: &'static str,
+) -> ConfigError {
     ConfigError::MissingKey {
         at: section.start.clone(),
         key,
-        table: "[[hook]]",
-        allowed: keys::find("hook", key)
+        table: if list == "rule" { "[[rule]]" } else { "[[hook]]" },
+        allowed: keys::find(list, key)
             .map_or_else(String::new, |key| key.kind.allowed())
             .into(),
         example,
     }
 }
 
-fn hook_name(section: &mut Section<'_>) -> Result<String, ConfigError> {
+/// The name of an entry of a list, which is its own; from there on messages and origins use it.
+pub(super) fn entry_name(
+    section: &mut Section<'_>,
+    list: &'static str,
+    example: &str,
+    origins: &BTreeMap<String, Origin>,
+) -> Result<String, ConfigError> {
     let Some(name) = section.text("name")? else {
-        return Err(missing(section, "name", "\"page-oncall\""));
+        let example = if list == "rule" {
+            "\"retry-storm\""
+        } else {
+            "\"page-oncall\""
+        };
+        return Err(missing(section, list, "name", example));
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         let short: String = name.chars().take(80).collect();
-        return Err(section.refuse("name", format!("{short:?}"), "write a name such as \"page-oncall\""));
+        return Err(section.refuse(
+            "name",
+            format!("{short:?}"),
+            format!("write a name such as \"{example}\""),
+        ));
     }
+    if let Some(first) = origins.get(&format!("{list}.{name}.name")) {
+        return Err(section.refuse(
+            "name",
+            format!("{name:?} again (first at {first})"),
+            format!("give each {list} its own name"),
+        ));
+    }
+    section.prefix = format!("{list}.{name}.");
+    let named = std::mem::take(&mut section.origins)
+        .into_values()
+        .map(|at| (format!("{list}.{name}.name"), at));
+    section.origins = named.collect();
     Ok(name.into_owned())
 }
 
 fn command(section: &mut Section<'_>) -> Result<Vec<String>, ConfigError> {
     let Some(command) = section.texts("command")? else {
-        return Err(missing(section, "command", "[\"/usr/local/bin/page-oncall\"]"));
+        return Err(missing(section, "hook", "command", "[\"/usr/local/bin/page-oncall\"]"));
     };
     let refuse = |found: &str, remedy: &str| Err(section.refuse("command", found, remedy));
     match command.first() {
@@ -242,37 +320,56 @@ fn signals(section: &mut Section<'_>) -> Result<Vec<Signal>, ConfigError> {
     Ok(signals)
 }
 
-fn scope(section: &mut Section<'_>) -> Result<Option<globset::GlobMatcher>, ConfigError> {
+pub(super) fn scope(section: &mut Section<'_>) -> Result<Option<globset::GlobMatcher>, ConfigError> {
     let Some(pattern) = section.text("scope")? else {
         return Ok(None);
     };
     if pattern.is_empty() {
         return Err(section.refuse("scope", "empty", "remove the key to match every scope, or write \"**\""));
     }
+    glob(section, "scope", &pattern).map(Some)
+}
+
+/// A glob for scopes.
+pub(super) fn glob(
+    section: &Section<'_>,
+    key: &'static str,
+    pattern: &str,
+) -> Result<globset::GlobMatcher, ConfigError> {
     // systemd writes `\x2d` into unit names: a backslash is only a backslash here, and [*] matches a star.
-    let glob = GlobBuilder::new(&pattern)
+    let glob = GlobBuilder::new(pattern)
         .literal_separator(true)
         .backslash_escape(false)
         .build();
-    match glob {
-        Ok(glob) => Ok(Some(glob.compile_matcher())),
-        Err(error) => {
-            let found = format!("{pattern:?}, which is no glob ({})", error.kind());
-            Err(section.refuse(
-                "scope",
-                found,
-                "correct it; `*` stands for a part of a path, `**` for any parts",
-            ))
-        }
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| {
+        let found = format!("{pattern:?}, which is no glob ({})", error.kind());
+        section.refuse(
+            key,
+            found,
+            "correct it; `*` stands for a part of a path, `**` for any parts",
+        )
+    })
+}
+
+/// The agent's own user; empty is as if it was not there.
+fn account(top: &mut Section<'_>) -> Result<Option<Account>, ConfigError> {
+    match top.text("user")? {
+        Some(name) if !name.is_empty() => known(top, &name).map(Some),
+        _ => Ok(None),
     }
 }
 
 fn user(section: &mut Section<'_>) -> Result<Option<Account>, ConfigError> {
-    let Some(name) = section.text("user")? else {
-        return Ok(None);
-    };
-    let account = Account::named(&name).filter(|_| !name.is_empty());
-    account.map(Some).ok_or_else(|| {
+    match section.text("user")? {
+        Some(name) => known(section, &name).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A user of this host.
+fn known(section: &Section<'_>, name: &str) -> Result<Account, ConfigError> {
+    let account = Account::named(name).filter(|_| !name.is_empty());
+    account.ok_or_else(|| {
         let short: String = name.chars().take(80).collect();
         section.refuse(
             "user",
@@ -282,7 +379,11 @@ fn user(section: &mut Section<'_>) -> Result<Option<Account>, ConfigError> {
     })
 }
 
-fn word<T: Copy>(section: &mut Section<'_>, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>, ConfigError> {
+pub(super) fn word<T: Copy>(
+    section: &mut Section<'_>,
+    name: &'static str,
+    words: &[(&str, T)],
+) -> Result<Option<T>, ConfigError> {
     let Some(text) = section.text(name)? else {
         return Ok(None);
     };

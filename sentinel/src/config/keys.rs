@@ -5,7 +5,7 @@ use std::time::Duration;
 /// One key of the file.
 #[derive(Debug)]
 pub struct Key {
-    /// The table it is in: empty for the top level, else `jitter`, `fever`, `amplification` or `hook`.
+    /// The table it is in: empty for the top level, else one of [`TABLES`] or [`LISTS`].
     pub table: &'static str,
     /// Its name there.
     pub name: &'static str,
@@ -85,7 +85,33 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Names of the tables, as they are written.
-pub(super) const TABLES: [&str; 3] = ["jitter", "fever", "amplification"];
+pub(super) const TABLES: [&str; 5] = ["jitter", "fever", "amplification", "otlp", "veto"];
+
+/// Names of the tables that may be there more than once, as `[[hook]]`; every entry has a `name`.
+pub(super) const LISTS: [&str; 2] = ["rule", "hook"];
+
+/// Causes a rule may be for: those that something can be done about.
+pub(super) const CAUSES: &[&str] = &[
+    "thrash",
+    "starved",
+    "convoy",
+    "leak",
+    "burst",
+    "reclaim",
+    "retry_storm",
+    "fan_out",
+    "flood",
+];
+
+/// Names of [`super::RuleAction`].
+pub(super) const ACTIONS: &[&str] = &[
+    "retry_budget",
+    "admission",
+    "cpu_max",
+    "cpu_weight",
+    "memory_high",
+    "freeze",
+];
 
 /// Signals a hook may be for.
 pub(super) const SIGNALS: &[&str] = &["jitter", "fever", "amplification"];
@@ -96,6 +122,18 @@ pub(super) const LEVELS: &[&str] = &["watch", "veto"];
 /// Names of [`super::Autonomy`].
 pub(super) const AUTONOMY: &[&str] = &["observe", "approve", "auto"];
 
+/// Names of [`super::LogLevel`].
+pub(super) const LOG: &[&str] = &["error", "warn", "info", "debug"];
+
+/// What `listen` may be.
+pub(super) const LISTEN: &str =
+    "`off`, an IP address and a port such as `127.0.0.1:9464`, or `unix:` and an absolute path";
+/// What `otlp.endpoint` may be.
+pub(super) const ENDPOINT: &str =
+    "empty for none, or the address of a collector such as `http://127.0.0.1:4318` or `https://otlp.example.com`";
+/// What a hook or a rule may be called.
+const NAME: &str = "1 to 64 of the characters a-z, A-Z, 0-9, `.`, `_` and `-`, once per file";
+
 /// Every key, in the order it is shown.
 pub const KEYS: &[Key] = &[
     key("", "interval", Kind::Time(ms(100), ms(MINUTE_MS)), "time"),
@@ -103,6 +141,26 @@ pub const KEYS: &[Key] = &[
     key("", "max_cgroups", Kind::Integer(16, 65_535), "cgroups"),
     key("", "autonomy", Kind::Word(AUTONOMY), ""),
     key("", "false_alarms_per_week", Kind::Number(0.001, 1000.0), "1/week"),
+    key("", "listen", Kind::Text(LISTEN), ""),
+    key(
+        "",
+        "listen_token_file",
+        Kind::Text("the absolute path of a file, or empty for none"),
+        "",
+    ),
+    key(
+        "",
+        "user",
+        Kind::Text("the name of a user of this host, or empty for `sentinel` where that is one"),
+        "",
+    ),
+    key(
+        "",
+        "heartbeat_file",
+        Kind::Text("the absolute path of a file, or empty for none"),
+        "",
+    ),
+    key("", "log", Kind::Word(LOG), ""),
     key("jitter", "enabled", Kind::Flag, ""),
     key("jitter", "sigma", Kind::Number(0.1, 100.0), "sigmas"),
     key("jitter", "floor_ms_per_s", Kind::Number(0.0, 1e6), "ms/s"),
@@ -114,12 +172,42 @@ pub const KEYS: &[Key] = &[
     key("amplification", "veto_ratio", Kind::Number(1.0, 1000.0), "ratio"),
     key("amplification", "storm_ratio", Kind::Number(1.0, 1000.0), "ratio"),
     key("amplification", "floor_per_s", Kind::Number(0.0, 1e9), "1/s"),
+    key("otlp", "endpoint", Kind::Text(ENDPOINT), ""),
+    key("otlp", "interval", Kind::Time(ms(1000), ms(10 * MINUTE_MS)), "time"),
     key(
-        "hook",
-        "name",
-        Kind::Text("1 to 64 of the characters a-z, A-Z, 0-9, `.`, `_` and `-`, once per file"),
+        "otlp",
+        "headers_file",
+        Kind::Text("the absolute path of a file, or empty for none"),
         "",
     ),
+    key("veto", "enabled", Kind::Flag, ""),
+    key("veto", "ttl", Kind::Time(ms(1000), ms(MINUTE_MS)), "time"),
+    key("veto", "max_hold", Kind::Time(ms(10_000), ms(DAY_MS)), "time"),
+    key("veto", "effect_after", Kind::Time(ms(1000), ms(MINUTE_MS)), "time"),
+    key("veto", "approval", Kind::Time(ms(10_000), ms(DAY_MS)), "time"),
+    key("veto", "max_scopes", Kind::Integer(1, 64), "scopes"),
+    key("veto", "max_per_hour", Kind::Integer(1, 3600), "actions/h"),
+    key("veto", "max_share_pct", Kind::Integer(1, 100), "%"),
+    key(
+        "veto",
+        "protect",
+        Kind::Texts("a list of globs such as \"/system.slice/postgresql.service\", 64 of them at the most"),
+        "globs",
+    ),
+    key("veto", "allow_freeze", Kind::Flag, ""),
+    key("rule", "name", Kind::Text(NAME), ""),
+    key("rule", "causes", Kind::Words(CAUSES), ""),
+    key("rule", "level", Kind::Word(LEVELS), ""),
+    key(
+        "rule",
+        "scope",
+        Kind::Text("a glob such as \"/system.slice/**\""),
+        "glob",
+    ),
+    key("rule", "action", Kind::Word(ACTIONS), ""),
+    key("rule", "reserve_per_s", Kind::Integer(1, 10_000), "1/s"),
+    key("rule", "keep_pct", Kind::Integer(25, 99), "%"),
+    key("hook", "name", Kind::Text(NAME), ""),
     key(
         "hook",
         "command",

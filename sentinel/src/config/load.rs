@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Autonomy, Config, ConfigError, Origin, check, duration, keys, keys::Kind, read};
+use super::{Autonomy, Config, ConfigError, Listen, Origin, check, duration, keys, keys::Kind, read};
 
 /// Used when no file is named. It need not exist.
 pub const DEFAULT_PATH: &str = "/etc/sentinel/sentinel.toml";
@@ -69,6 +69,43 @@ impl Config {
         }
         self.interval = interval;
         self.origins.insert("interval".into(), Origin::CommandLine);
+        Ok(self)
+    }
+
+    /// The same with the address at which a running agent is asked, as `--at` says; it may be any.
+    ///
+    /// # Errors
+    /// It is no address.
+    pub fn asked_at(mut self, text: &str) -> Result<Self, ConfigError> {
+        self.listen = Listen::parse(text).map_err(|(why, remedy)| ConfigError::Value {
+            at: Origin::CommandLine,
+            key: "at".into(),
+            found: format!("{text:?}, {why}").into(),
+            allowed: keys::LISTEN.into(),
+            remedy: remedy.into(),
+        })?;
+        Ok(self)
+    }
+
+    /// The same served elsewhere, as `--listen` asks for.
+    ///
+    /// # Errors
+    /// It is no address, or not local while no token is asked for.
+    pub fn with_listen(mut self, text: &str) -> Result<Self, ConfigError> {
+        let refuse = |found: String, allowed: &str, remedy: &str| ConfigError::Value {
+            at: Origin::CommandLine,
+            key: "listen".into(),
+            found: found.into(),
+            allowed: allowed.into(),
+            remedy: remedy.into(),
+        };
+        let listen =
+            Listen::parse(text).map_err(|(why, remedy)| refuse(format!("{text:?}, {why}"), keys::LISTEN, remedy))?;
+        if self.listen_token_file.is_none() && !listen.is_local() {
+            return Err(refuse(text.to_owned(), check::NOT_LOCAL, check::TOKEN_REMEDY));
+        }
+        self.listen = listen;
+        self.origins.insert("listen".into(), Origin::CommandLine);
         Ok(self)
     }
 

@@ -1,16 +1,20 @@
 //! Checked configuration: what the rest of the agent may rely on. Raw TOML goes in at one place and never further.
 //!
 //! `read` knows TOML, lines and kinds; `check` knows what must hold between values; `settings` shows what is in force.
-//! A config never changes after start.
+//! A config never changes; a run may take over another one, as far as `change` lets it.
 #![forbid(unsafe_code)]
 
 mod account;
+mod change;
 mod check;
 mod duration;
 mod error;
 pub mod keys;
+mod listen;
 mod load;
+mod otlp;
 mod read;
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,11 +27,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     account::Account,
+    change::Change,
     error::ConfigError,
+    listen::Listen,
     load::{DEFAULT_PATH, MAX_BYTES, parse_time},
+    otlp::{BUILT_IN as OTLP_BUILT_IN, OtlpConfig},
     settings::{Origin, Setting},
 };
-use crate::judge::verdict::{Level, Signal};
+use crate::judge::verdict::{Cause, Level, Signal};
 
 /// What the agent may do by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +64,36 @@ impl Autonomy {
     }
 }
 
+/// How much the agent says about itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What went wrong.
+    Error,
+    /// And what is not as it should be.
+    Warn,
+    /// And what it does.
+    #[default]
+    Info,
+    /// And what helps to find a mistake in it.
+    Debug,
+}
+
+impl LogLevel {
+    /// All of them, from the least to the most.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+
+    /// The name in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -70,12 +107,29 @@ pub struct Config {
     pub autonomy: Autonomy,
     /// False alarms accepted per week of this host; 0.001 to 1000. The rarity that signs need follows from it. Default 1.
     pub false_alarms_per_week: f64,
+    /// Where page, API and metrics are served. Default `127.0.0.1:9464`.
+    pub listen: Listen,
+    /// File with the token that a viewer must present; `None`: none is asked for. Needed where `listen` is not local.
+    pub listen_token_file: Option<PathBuf>,
+    /// Who the agent becomes once it has attached everything; `None`: `sentinel` where the host has that user, else nobody
+    /// else. Not above `observe`.
+    pub user: Option<Account>,
+    /// File for outside monitors, written anew while ticks happen; `None`: none is written.
+    pub heartbeat_file: Option<PathBuf>,
+    /// What of its own log the agent writes. Default `info`.
+    pub log: LogLevel,
     /// Judge of the scheduler signal.
     pub jitter: JitterConfig,
     /// Judge of the memory signal.
     pub fever: FeverConfig,
     /// Judge of the network signal.
     pub amplification: AmplificationConfig,
+    /// Where metrics and verdicts are sent.
+    pub otlp: OtlpConfig,
+    /// Limits of what may be done to cgroups.
+    pub veto: VetoConfig,
+    /// What is done to cgroups, and when, in the order of the file. Without a `[[rule]]` in it: [`RuleConfig::retry_storm`].
+    pub rules: Vec<RuleConfig>,
     /// Hooks, in the order of the file.
     pub hooks: Vec<HookConfig>,
     /// File it came from; `None` for defaults only.
@@ -122,6 +176,133 @@ pub struct AmplificationConfig {
     pub floor_per_s: f64,
 }
 
+/// `[veto]`: how far actions on cgroups may go, all rules together.
+#[derive(Clone, Debug)]
+pub struct VetoConfig {
+    /// False: no rule acts, whatever the autonomy. Default true.
+    pub enabled: bool,
+    /// How long an action holds without being renewed; 1 s to 60 s. Default 10 s.
+    pub ttl: Duration,
+    /// The longest an action is renewed for one verdict; 10 s to 1 day. Default 10 min.
+    pub max_hold: Duration,
+    /// Time after which its effect is compared with what was expected; 1 s to 60 s. Default 5 s.
+    pub effect_after: Duration,
+    /// How long a plan waits for approval; 10 s to 1 day. Default 5 min.
+    pub approval: Duration,
+    /// Scopes that something is done to at once; 1 to 64. Default 4. More that call for it within a minute disarm a rule.
+    pub max_scopes: u32,
+    /// Actions that begin in any 60 minutes; 1 to 3600. Default 20.
+    pub max_per_hour: u32,
+    /// Share of the scopes that used the network in the last minute that something may be done to at once, percent; one
+    /// scope always may; 1 to 100. Default 50.
+    pub max_share_pct: u32,
+    /// Scopes nothing is done to, besides those that are always protected.
+    pub protect: Vec<GlobMatcher>,
+    /// Whether cgroups may be frozen. Default false.
+    pub allow_freeze: bool,
+}
+
+impl Default for VetoConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            ttl: Duration::from_secs(10),
+            max_hold: Duration::from_secs(600),
+            effect_after: Duration::from_secs(5),
+            approval: Duration::from_secs(300),
+            max_scopes: 4,
+            max_per_hour: 20,
+            max_share_pct: 50,
+            protect: Vec::new(),
+            allow_freeze: false,
+        }
+    }
+}
+
+/// `[[rule]]`: an action on the cgroup of a verdict.
+#[derive(Clone, Debug)]
+pub struct RuleConfig {
+    /// Unique name of at most 64 plain characters.
+    pub name: String,
+    /// Causes it is for.
+    pub causes: Vec<Cause>,
+    /// The level from which on it acts. Default `veto`.
+    pub level: Level,
+    /// Scopes it is for, as for hooks; `None` means all.
+    pub scope: Option<GlobMatcher>,
+    /// What it does.
+    pub action: RuleAction,
+    /// `retry_budget`: attempts per second that need no inbound work; 1 to 10,000. Default 10.
+    pub reserve_per_s: u32,
+    /// Other actions: what the scope keeps of what it has or uses, percent; 25 to 99, and 50 to 99 for `memory_high`.
+    /// Default 50.
+    pub keep_pct: u32,
+}
+
+impl RuleConfig {
+    /// Default `reserve_per_s`.
+    pub const RESERVE_PER_S: u32 = 10;
+    /// Default `keep_pct`.
+    pub const KEEP_PCT: u32 = 50;
+
+    /// The rule there is when the file has none: a retry budget for a scope that is in a retry storm.
+    #[must_use]
+    pub fn retry_storm() -> Self {
+        Self {
+            name: "retry-storm".into(),
+            causes: vec![Cause::RetryStorm],
+            level: Level::Veto,
+            scope: None,
+            action: RuleAction::RetryBudget,
+            reserve_per_s: Self::RESERVE_PER_S,
+            keep_pct: Self::KEEP_PCT,
+        }
+    }
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleAction {
+    /// A budget for connection attempts, in the kernel.
+    RetryBudget,
+    /// A share of new connections from outside, in the kernel: for a scope that cannot finish what it is asked.
+    Admission,
+    /// `cpu.max` at a share of the CPU time used.
+    CpuMax,
+    /// `cpu.weight` at a share of the weight found.
+    CpuWeight,
+    /// `memory.high` at a share of what is used.
+    MemoryHigh,
+    /// `cgroup.freeze`.
+    Freeze,
+}
+
+impl RuleAction {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::RetryBudget,
+        Self::Admission,
+        Self::CpuMax,
+        Self::CpuWeight,
+        Self::MemoryHigh,
+        Self::Freeze,
+    ];
+
+    /// The name on every surface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RetryBudget => "retry_budget",
+            Self::Admission => "admission",
+            Self::CpuMax => "cpu_max",
+            Self::CpuWeight => "cpu_weight",
+            Self::MemoryHigh => "memory_high",
+            Self::Freeze => "freeze",
+        }
+    }
+}
+
 /// `[[hook]]`
 #[derive(Clone, Debug)]
 pub struct HookConfig {
@@ -163,6 +344,11 @@ impl Default for Config {
             max_cgroups: 1024,
             autonomy: Autonomy::Observe,
             false_alarms_per_week: 1.0,
+            listen: Listen::default(),
+            listen_token_file: None,
+            user: None,
+            heartbeat_file: None,
+            log: LogLevel::Info,
             jitter: JitterConfig {
                 enabled: true,
                 sigma: 2.0,
@@ -180,6 +366,9 @@ impl Default for Config {
                 storm_ratio: 2.0,
                 floor_per_s: 10.0,
             },
+            otlp: OtlpConfig::default(),
+            veto: VetoConfig::default(),
+            rules: vec![RuleConfig::retry_storm()],
             hooks: Vec::new(),
             source: None,
             origins: BTreeMap::new(),

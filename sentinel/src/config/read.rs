@@ -82,7 +82,7 @@ impl<'a> Section<'a> {
             .map(|key| key.name);
         let tables = keys::TABLES
             .into_iter()
-            .chain(["hook"])
+            .chain(keys::LISTS)
             .filter(|_| self.table.is_empty());
         own.chain(tables).collect()
     }
@@ -100,6 +100,9 @@ impl<'a> Section<'a> {
         let elsewhere = || keys::KEYS.iter().find(|known| known.name == name);
         let remedy = match (keys::closest(name, known.iter().copied()), elsewhere()) {
             (_, Some(other)) if other.table.is_empty() => format!("move `{name}` above the first [table]"),
+            (_, Some(other)) if keys::LISTS.contains(&other.table) => {
+                format!("move `{name}` below [[{}]]", other.table)
+            }
             (_, Some(other)) => format!("move `{name}` below [{}]", other.table),
             (Some(near), None) => format!("did you mean `{near}`?"),
             (None, None) => "remove it".into(),
@@ -116,7 +119,7 @@ impl<'a> Section<'a> {
     fn title(&self) -> String {
         match self.table {
             "" => "the top level".into(),
-            "hook" => "[[hook]]".into(),
+            list if keys::LISTS.contains(&list) => format!("[[{list}]]"),
             table => format!("[{table}]"),
         }
     }
@@ -146,26 +149,26 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The tables of `[[hook]]`.
-    pub(super) fn hooks(&mut self) -> Result<Vec<Section<'a>>, ConfigError> {
-        let Some((key, value)) = self.entries.remove_entry("hook") else {
-            return Ok(Vec::new());
+    /// The tables of a list such as `[[hook]]`; `None` when there is no such list.
+    pub(super) fn list(&mut self, name: &'static str) -> Result<Option<Vec<Section<'a>>>, ConfigError> {
+        let Some((key, value)) = self.entries.remove_entry(name) else {
+            return Ok(None);
         };
         let wrong = |at: usize, found: &DeValue<'_>| ConfigError::Value {
             at: self.document.at(at),
-            key: "hook".into(),
+            key: name.into(),
             found: describe(found).into(),
             allowed: "a list of tables".into(),
-            remedy: "write [[hook]], in two pairs of brackets, once for each hook".into(),
+            remedy: format!("write [[{name}]], in two pairs of brackets, once for each {name}").into(),
         };
         let DeValue::Array(array) = value.get_ref() else {
             return Err(wrong(key.span().start, value.get_ref()));
         };
         let sections = array.iter().map(|item| match item.get_ref() {
-            DeValue::Table(table) => Section::new(self.document, "hook", item.span().start, table.clone()),
+            DeValue::Table(table) => Section::new(self.document, name, item.span().start, table.clone()),
             other => Err(wrong(item.span().start, other)),
         });
-        sections.collect()
+        sections.collect::<Result<_, _>>().map(Some)
     }
 
     /// The error for a value of this section that its key does not allow.

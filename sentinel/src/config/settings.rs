@@ -11,7 +11,7 @@ use std::{
 use nix::unistd::Uid;
 use serde::Serialize;
 
-use super::{Autonomy, Config, HookConfig, keys};
+use super::{Autonomy, Config, HookConfig, RuleAction, RuleConfig, VetoConfig, keys};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,8 @@ impl Config {
     /// Every key with its value and origin, in a fixed order.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let (global, per_hook): (Vec<_>, Vec<_>) = keys::KEYS.iter().partition(|key| key.table != "hook");
+        let of_list = |list: &'static str| keys::KEYS.iter().filter(move |key| key.table == list);
+        let global = keys::KEYS.iter().filter(|key| !keys::LISTS.contains(&key.table));
         let setting = |key: String, value: String, unit| {
             let origin = self.origins.get(&key).unwrap_or(&Origin::Default).to_string();
             Setting {
@@ -67,7 +68,6 @@ impl Config {
             }
         };
         let mut settings: Vec<_> = global
-            .iter()
             .map(|key| {
                 let dot = if key.table.is_empty() { "" } else { "." };
                 setting(
@@ -77,8 +77,17 @@ impl Config {
                 )
             })
             .collect();
+        for rule in &self.rules {
+            settings.extend(of_list("rule").map(|key| {
+                setting(
+                    format!("rule.{}.{}", rule.name, key.name),
+                    rule.value(key.name),
+                    key.unit,
+                )
+            }));
+        }
         for hook in &self.hooks {
-            settings.extend(per_hook.iter().map(|key| {
+            settings.extend(of_list("hook").map(|key| {
                 setting(
                     format!("hook.{}.{}", hook.name, key.name),
                     hook.value(key.name),
@@ -120,6 +129,11 @@ impl Config {
             ("", "max_cgroups") => self.max_cgroups.to_string(),
             ("", "autonomy") => self.autonomy.name().into(),
             ("", "false_alarms_per_week") => self.false_alarms_per_week.to_string(),
+            ("", "listen") => self.listen.to_string(),
+            ("", "listen_token_file") => path(self.listen_token_file.as_deref()),
+            ("", "user") => self.user.as_ref().map_or_else(|| "-".into(), |user| user.name.clone()),
+            ("", "heartbeat_file") => path(self.heartbeat_file.as_deref()),
+            ("", "log") => self.log.name().into(),
             ("jitter", "enabled") => self.jitter.enabled.to_string(),
             ("jitter", "sigma") => self.jitter.sigma.to_string(),
             ("jitter", "floor_ms_per_s") => self.jitter.floor_ms_per_s.to_string(),
@@ -131,6 +145,10 @@ impl Config {
             ("amplification", "veto_ratio") => self.amplification.veto_ratio.to_string(),
             ("amplification", "storm_ratio") => self.amplification.storm_ratio.to_string(),
             ("amplification", "floor_per_s") => self.amplification.floor_per_s.to_string(),
+            ("otlp", "endpoint") => self.otlp.endpoint.clone().unwrap_or_else(|| "-".into()),
+            ("otlp", "interval") => keys::time(self.otlp.interval),
+            ("otlp", "headers_file") => path(self.otlp.headers_file.as_deref()),
+            ("veto", name) => self.veto.value(name),
             _ => "-".into(),
         }
     }
@@ -139,9 +157,11 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.hooks.is_empty() && self.autonomy != Autonomy::Observe {
+        let acts = self.veto.enabled && !self.rules.is_empty();
+        if self.hooks.is_empty() && !acts && self.autonomy != Autonomy::Observe {
             warnings.push(format!(
-                "autonomy is `{}`, but there is no hook, so nothing will be done; add a [[hook]]",
+                "autonomy is `{}`, but there is neither a hook nor a rule that may act, so nothing will be done; add a \
+                 [[hook]], or set `enabled = true` below [veto]",
                 self.autonomy.name()
             ));
         }
@@ -160,6 +180,54 @@ impl Config {
     }
 }
 
+impl VetoConfig {
+    fn value(&self, name: &str) -> String {
+        match name {
+            "enabled" => self.enabled.to_string(),
+            "ttl" => keys::time(self.ttl),
+            "max_hold" => keys::time(self.max_hold),
+            "effect_after" => keys::time(self.effect_after),
+            "approval" => keys::time(self.approval),
+            "max_scopes" => self.max_scopes.to_string(),
+            "max_per_hour" => self.max_per_hour.to_string(),
+            "max_share_pct" => self.max_share_pct.to_string(),
+            "protect" => format!(
+                "{:?}",
+                self.protect.iter().map(|glob| glob.glob().glob()).collect::<Vec<_>>()
+            ),
+            "allow_freeze" => self.allow_freeze.to_string(),
+            _ => "-".into(),
+        }
+    }
+}
+
+impl RuleConfig {
+    fn value(&self, name: &str) -> String {
+        match name {
+            "name" => self.name.clone(),
+            "causes" => format!("{:?}", self.causes.iter().map(|cause| cause.name()).collect::<Vec<_>>()),
+            "level" => self.level.name().into(),
+            "scope" => pattern(self.scope.as_ref()),
+            "action" => self.action.name().into(),
+            "reserve_per_s" if self.action == RuleAction::RetryBudget => self.reserve_per_s.to_string(),
+            "keep_pct" if !matches!(self.action, RuleAction::RetryBudget | RuleAction::Freeze) => {
+                self.keep_pct.to_string()
+            }
+            _ => "-".into(),
+        }
+    }
+}
+
+/// A path; `-` where there is none.
+fn path(path: Option<&Path>) -> String {
+    path.map_or_else(|| "-".into(), |path| path.display().to_string())
+}
+
+/// A glob as it was written; `-` where there is none.
+fn pattern(glob: Option<&globset::GlobMatcher>) -> String {
+    glob.map_or_else(|| "-".into(), |glob| glob.glob().glob().escape_debug().to_string())
+}
+
 impl HookConfig {
     fn value(&self, name: &str) -> String {
         match name {
@@ -170,10 +238,7 @@ impl HookConfig {
                 self.signals.iter().map(|signal| signal.name()).collect::<Vec<_>>()
             ),
             "level" => self.level.name().into(),
-            "scope" => self
-                .scope
-                .as_ref()
-                .map_or_else(|| "-".into(), |glob| glob.glob().glob().escape_debug().to_string()),
+            "scope" => pattern(self.scope.as_ref()),
             "timeout" => keys::time(self.timeout),
             "cooldown" => keys::time(self.cooldown),
             "max_per_hour" => self.max_per_hour.to_string(),

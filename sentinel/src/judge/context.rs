@@ -11,6 +11,7 @@ use super::{
     evidence::{Reading, unix_s},
     fever::OverHorizons,
     incident::Register,
+    servers::Servers,
     statistics::trajectory::Trajectory,
 };
 
@@ -35,7 +36,8 @@ impl Top {
 pub(super) struct Context {
     cpu: CpuHistory,
     available: Trajectory,
-    false_alarms_per_week: f64,
+    /// False alarms that the operator accepts.
+    pub(super) false_alarms_per_week: f64,
     /// How rare a sign has to be.
     pub(super) calibration: Calibration,
     /// Incidents that others may follow from.
@@ -64,6 +66,9 @@ pub(super) struct Context {
     pub(super) stuck_tasks: f64,
     /// The same, as far as this reading was judged.
     pub(super) stuck_tasks_next: f64,
+    /// Scopes that others connect to, by the reading before, and as far as this reading was judged.
+    pub(super) servers: Servers,
+    pub(super) servers_next: Servers,
     /// The scope that grows most, MB/s.
     pub(super) growing: Top,
     /// The greatest rise of a single scope over each horizon of fever, MB.
@@ -95,6 +100,8 @@ impl Context {
             running_next: Top::default(),
             stuck_tasks: 0.0,
             stuck_tasks_next: 0.0,
+            servers: Servers::default(),
+            servers_next: Servers::default(),
             growing: Top::default(),
             most_grown_mb: OverHorizons::default(),
             leak_named: false,
@@ -103,7 +110,7 @@ impl Context {
 
     /// Takes in what a sample says about the host.
     pub(super) fn observe(&mut self, sample: &Sample) {
-        self.calibration = Calibration::new(self.false_alarms_per_week, sample.scopes.len());
+        self.calibration = Calibration::new(self.false_alarms_per_week, sample.count());
         if let Some(elapsed_ns) = sample
             .elapsed
             .sched_ns
@@ -117,8 +124,12 @@ impl Context {
                 end_ns: sample.now.monotonic_ns,
                 elapsed_ns,
                 unix_s: unix_s(sample.now),
+                readings: 1,
             };
             (self.second, self.moment) = self.cpu.observe(sample, reading);
+        }
+        if sample.elapsed.net_ns.is_some() {
+            self.servers = std::mem::take(&mut self.servers_next);
         }
         if sample.elapsed.mem_ns.is_some() {
             self.growing = Top::default();
@@ -126,6 +137,13 @@ impl Context {
             self.leak_named = false;
         }
         self.observe_memory(sample);
+    }
+
+    /// Takes note of how a scope grew over each horizon.
+    pub(super) fn grown(&mut self, rises: &OverHorizons) {
+        for (most, rise) in self.most_grown_mb.iter_mut().zip(rises) {
+            *most = most.max(*rise);
+        }
     }
 
     fn observe_memory(&mut self, sample: &Sample) {

@@ -12,6 +12,9 @@ use crate::{sense::sample::Destination, time::Now};
 /// One second in nanoseconds.
 pub(super) const SECOND_NS: u64 = 1_000_000_000;
 
+/// Readings in a row that windows and derivatives of a few seconds look back on.
+pub(super) const PARTS: u32 = 20;
+
 /// The time a reading covers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
@@ -21,6 +24,8 @@ pub(super) struct Reading {
     pub(super) elapsed_ns: u64,
     /// Its end by the wall clock, seconds since the epoch.
     pub(super) unix_s: u64,
+    /// How many readings in a row it stands for, each as long: 1, or more where nothing happened.
+    pub(super) readings: u32,
 }
 
 impl Reading {
@@ -30,12 +35,22 @@ impl Reading {
         self.elapsed_ns as f64 / 1e9
     }
 
+    /// The last readings it stands for, `most` of them, oldest first: each with its end and its length, nanoseconds. What
+    /// looks back a few seconds must not take a long pause for one reading.
+    pub(super) fn parts(&self, most: u32) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let (end_ns, readings) = (self.end_ns, self.readings.max(1));
+        let each_ns = self.elapsed_ns / u64::from(readings);
+        let parts = (0..readings.min(most)).rev();
+        parts.map(move |later| (end_ns - u64::from(later) * each_ns, each_ns))
+    }
+
     /// The same for a series' past.
     #[must_use]
     pub(super) fn at(&self) -> At {
         At {
             unix_s: self.unix_s,
             seconds: self.seconds(),
+            readings: self.readings,
         }
     }
 }

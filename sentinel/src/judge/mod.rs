@@ -13,29 +13,39 @@ mod fever;
 mod incident;
 mod jitter;
 mod losses;
+mod portrait;
 mod report;
+mod rest;
 mod scope;
+mod scopes;
 pub mod series;
+mod servers;
+mod standing;
 mod statistics;
 mod threshold;
 mod track;
 pub mod verdict;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::{AmplificationConfig, Autonomy, Config, FeverConfig, JitterConfig},
     sense::sample::{Origin, Sample, Scope, ScopeKind},
+    time::Now,
 };
 
 use self::{
     context::Context,
     losses::Losses,
     report::Reporter,
+    rest::{Covered, Zero},
     scope::{Desk, Input, ScopeState},
+    scopes::{Key, Scopes, World},
 };
 
+pub use portrait::{Portrait, SignalView};
 pub use report::unit;
+pub use standing::{Levels, Standing};
 pub use verdict::Verdict;
 use verdict::{Cause, Level, Signal};
 
@@ -104,11 +114,15 @@ pub struct Judge {
     config: JudgeConfig,
     reporter: Reporter,
     context: Context,
-    host: Arc<Scope>,
-    scopes: BTreeMap<(ScopeKind, u64), Box<ScopeState>>,
+    host: Option<Box<ScopeState>>,
+    scopes: Scopes,
     losses: Losses,
     first_ns: Option<u64>,
-    last_ns: u64,
+    last: Now,
+    covered: Covered,
+    /// When each sensor was read last, by signal.
+    read_ns: [Option<u64>; 3],
+    zero: Zero,
 }
 
 impl Judge {
@@ -119,92 +133,129 @@ impl Judge {
             reporter: Reporter::new(Arc::clone(&origin), config.autonomy),
             context: Context::new(&origin, config.false_alarms_per_week),
             config,
-            host: Arc::new(Scope::host()),
-            scopes: BTreeMap::new(),
+            host: None,
+            scopes: Scopes::default(),
             losses: Losses::default(),
             first_ns: None,
-            last_ns: 0,
+            last: Now::default(),
+            covered: Covered::default(),
+            read_ns: [None; 3],
+            zero: Zero::default(),
         }
+    }
+
+    /// Judges by other thresholds from the next sample on; what was learned stays. Which signals are judged, and how often,
+    /// holds for the whole run.
+    pub fn take_over(&mut self, config: &JudgeConfig) {
+        self.context.false_alarms_per_week = config.false_alarms_per_week;
+        self.config.false_alarms_per_week = config.false_alarms_per_week;
+        self.config.jitter = config.jitter.clone();
+        self.config.fever = config.fever.clone();
+        self.config.amplification = config.amplification.clone();
     }
 
     /// Takes in a sample and appends what there is to say about it. A sample that is not later than the one before is
     /// not judged.
     pub fn observe(&mut self, sample: &Sample, verdicts: &mut Vec<Verdict>) {
         let now_ns = sample.now.monotonic_ns;
-        if self.first_ns.is_some() && now_ns <= self.last_ns {
+        if self.first_ns.is_some() && now_ns <= self.last.monotonic_ns {
             return;
         }
         let first_ns = *self.first_ns.get_or_insert(now_ns);
-        self.last_ns = now_ns;
         let newborn = now_ns - first_ns >= 2 * self.config.tolerance_ns();
         self.context.observe(sample);
+        let world = self.world(sample);
         let mut desk = Desk {
             now: sample.now,
             elapsed: sample.elapsed,
             config: &self.config,
             reporter: &mut self.reporter,
             verdicts,
+            readings: [1; 3],
+            end_ns: [now_ns; 3],
             lost: self.losses.observe(now_ns, &sample.losses),
         };
-        for listed in &sample.scopes {
-            let state = listed_state(&mut self.scopes, &listed.scope, &self.config, newborn);
-            state.listed_ns = now_ns;
-            state.observe(Input::of(listed), &mut self.context, &mut desk);
-        }
+        self.scopes.list(sample, &self.config, newborn, self.last.monotonic_ns);
+        self.scopes.observe(sample, &world, &mut self.context, &mut desk);
         let host = Input {
             sched: sample.host.sched.as_ref(),
             mem: sample.host.mem.as_ref(),
             ..Input::default()
         };
-        let state = listed_state(&mut self.scopes, &self.host, &self.config, newborn);
-        state.listed_ns = now_ns;
-        state.observe(host, &mut self.context, &mut desk);
-        drop_unlisted(&mut self.scopes, &mut self.context, &mut desk);
+        self.host
+            .get_or_insert_with(|| Box::new(ScopeState::new(&Arc::new(Scope::host()), &self.config, newborn)))
+            .observe(host, &mut self.context, &mut desk);
+        self.scopes
+            .bury(self.config.tolerance_ns(), &mut self.context, &mut desk);
+        self.last = sample.now;
+    }
+
+    fn world(&mut self, sample: &Sample) -> World {
+        let now_ns = sample.now.monotonic_ns;
+        let before = self.covered;
+        self.covered.add(&sample.elapsed, now_ns);
+        let read = [sample.elapsed.sched_ns, sample.elapsed.mem_ns, sample.elapsed.net_ns];
+        for (at, _) in self.read_ns.iter_mut().zip(read).filter(|(_, read)| read.is_some()) {
+            *at = Some(now_ns);
+        }
+        let late = |at: &u64| now_ns - at > self.config.tolerance_ns();
+        let stale = self.read_ns.iter().flatten().any(late);
+        if sample.elapsed.mem_ns.is_some() {
+            self.zero.mem = sample.still_pages();
+        }
+        World {
+            before,
+            covered: self.covered,
+            last: self.last,
+            may_rest: !stale && !self.config.every_tick,
+            zero: self.zero,
+        }
     }
 
     /// Every signal of every scope, in order of scope.
     pub fn states(&self) -> impl Iterator<Item = State> {
-        self.scopes.values().flat_map(|state| state.states())
+        let all = self.host.as_deref().into_iter().chain(self.scopes.iter());
+        all.flat_map(ScopeState::states)
     }
 
-    /// Fills `out` with every signal of every scope, most severe first: by level, then signal, then value.
-    pub fn most_severe(&self, out: &mut Vec<State>) {
-        out.clear();
-        out.extend(self.states());
-        out.sort_by(|a, b| {
-            let value = |state: &State| state.value.unwrap_or(f64::NEG_INFINITY);
-            b.level
-                .cmp(&a.level)
-                .then(a.signal.cmp(&b.signal))
-                .then(value(b).total_cmp(&value(a)))
-                .then_with(|| a.scope.cmp(&b.scope))
-        });
-    }
-}
-
-/// The state of a scope, new if there is none; its path and unit may have become known meanwhile.
-fn listed_state<'a>(
-    scopes: &'a mut BTreeMap<(ScopeKind, u64), Box<ScopeState>>,
-    scope: &Arc<Scope>,
-    config: &JudgeConfig,
-    newborn: bool,
-) -> &'a mut ScopeState {
-    let state = scopes
-        .entry((scope.kind, scope.cgroup_id))
-        .or_insert_with(|| Box::new(ScopeState::new(scope, config, newborn)));
-    if !Arc::ptr_eq(&state.scope, scope) && state.scope != *scope {
-        state.scope = Arc::clone(scope);
-    }
-    state
-}
-
-fn drop_unlisted(scopes: &mut BTreeMap<(ScopeKind, u64), Box<ScopeState>>, context: &mut Context, desk: &mut Desk<'_>) {
-    let (now_ns, tolerance_ns) = (desk.now.monotonic_ns, desk.config.tolerance_ns());
-    scopes.retain(|_, state| {
-        let listed = now_ns.saturating_sub(state.listed_ns) <= tolerance_ns;
-        if !listed {
-            state.bury(context, desk);
+    /// How all scopes stand, and the `most` most severe of them as a verdict would show them now.
+    #[must_use]
+    pub fn standing(&self, most: usize) -> (Standing, Vec<Portrait>) {
+        let mut standing = Standing::default();
+        let mut states: Vec<State> = self.host.iter().flat_map(|host| host.states()).collect();
+        standing.scopes += u32::from(self.host.is_some());
+        self.scopes.stand(&mut standing, &mut states, most.max(1));
+        states
+            .iter()
+            .for_each(|state| standing.levels.add(state.signal, state.level));
+        standing::sort(&mut states);
+        let mut wanted: Vec<Key> = Vec::with_capacity(most.min(states.len()));
+        for state in &states {
+            let key = (state.scope.kind, state.scope.cgroup_id);
+            if wanted.len() < most && !wanted.contains(&key) {
+                wanted.push(key);
+            }
         }
-        listed
-    });
+        let scopes = wanted.iter().filter_map(|key| match key.0 {
+            ScopeKind::Host => self.host.as_deref(),
+            ScopeKind::Cgroup | ScopeKind::Other => self.scopes.get(*key),
+        });
+        let portraits = scopes.map(|state| state.portrait(&self.context)).collect();
+        standing.worst = states.into_iter().next();
+        (standing, portraits)
+    }
+
+    /// Scopes in which nothing happens, and which are judged once a minute for that.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.scopes.resting()
+    }
+
+    /// The level of one signal of a cgroup; `None` when there is no such cgroup.
+    #[must_use]
+    pub fn level_of(&self, cgroup_id: u64, signal: Signal) -> Option<Level> {
+        let state = self.scopes.get((ScopeKind::Cgroup, cgroup_id))?;
+        let mut states = state.states();
+        states.find(|state| state.signal == signal).map(|state| state.level)
+    }
 }

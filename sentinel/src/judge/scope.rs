@@ -13,10 +13,12 @@ use super::{
     amplification::Amplification,
     context::Context,
     evidence::{Evidence, Reading, unix_s},
-    fever::{Fever, Limits},
+    fever::{Fever, Limits, OverHorizons},
     incident::Moment,
     jitter::{self, Jitter},
+    portrait::{Portrait, SignalView},
     report::{self, Reporter, Statement, calming, recovered, summary},
+    rest::Kept,
     track::{Said, Track},
     verdict::{self, Cause, IncidentState, Level, Signal, Verdict},
 };
@@ -52,11 +54,22 @@ pub(super) struct Desk<'a> {
     pub(super) config: &'a JudgeConfig,
     pub(super) reporter: &'a mut Reporter,
     pub(super) verdicts: &'a mut Vec<Verdict>,
+    /// How many readings in a row this one stands for, and when the last of them ended, by signal.
+    pub(super) readings: [u32; 3],
+    pub(super) end_ns: [u64; 3],
     /// Counts lost, by signal.
     pub(super) lost: [u64; 3],
 }
 
 impl Desk<'_> {
+    /// Does something at another time, that of readings kept back until then.
+    pub(super) fn during(&mut self, until: Now, kept: &Kept, judge: impl FnOnce(&mut Self)) {
+        let present = (self.now, self.elapsed, self.readings, self.end_ns);
+        (self.now, self.elapsed, self.readings, self.end_ns) = (until, kept.elapsed, kept.readings, kept.end_ns);
+        judge(self);
+        (self.now, self.elapsed, self.readings, self.end_ns) = present;
+    }
+
     fn say<T>(
         &mut self,
         scope: &Arc<Scope>,
@@ -125,12 +138,14 @@ impl Desk<'_> {
     }
 
     /// The time a sensor's reading covers, at most since the clock's zero; `None` when it was not read.
-    fn reading(&self, elapsed_ns: Option<u64>) -> Option<Reading> {
-        let elapsed_ns = elapsed_ns?.min(self.now.monotonic_ns);
+    fn reading(&self, signal: Signal, elapsed_ns: Option<u64>) -> Option<Reading> {
+        let end_ns = self.end_ns[signal as usize];
+        let elapsed_ns = elapsed_ns?.min(end_ns);
         (elapsed_ns > 0).then_some(Reading {
-            end_ns: self.now.monotonic_ns,
+            end_ns,
             elapsed_ns,
             unix_s: unix_s(self.now),
+            readings: self.readings[signal as usize],
         })
     }
 }
@@ -139,7 +154,6 @@ impl Desk<'_> {
 #[derive(Clone, Debug)]
 pub(super) struct ScopeState {
     pub(super) scope: Arc<Scope>,
-    pub(super) listed_ns: u64,
     jitter: Option<Track<Jitter>>,
     fever: Option<Track<Fever>>,
     amplification: Option<Track<Amplification>>,
@@ -151,7 +165,6 @@ impl ScopeState {
         let on = |enabled: bool| enabled.then_some(());
         Self {
             scope: Arc::clone(scope),
-            listed_ns: 0,
             jitter: on(config.jitter.enabled).map(|()| {
                 let track = Track::new(Jitter::default(), newborn);
                 if newborn {
@@ -175,7 +188,7 @@ impl ScopeState {
 
     fn observe_jitter(&mut self, input: Input<'_>, context: &mut Context, desk: &mut Desk<'_>, config: &JitterConfig) {
         let Some(track) = &mut self.jitter else { return };
-        let reading = desk.reading(desk.elapsed.sched_ns).zip(input.sched);
+        let reading = desk.reading(Signal::Jitter, desk.elapsed.sched_ns).zip(input.sched);
         let last_ns = reading.map_or(desk.now.monotonic_ns, |(reading, _)| {
             reading.end_ns - reading.elapsed_ns
         });
@@ -200,7 +213,7 @@ impl ScopeState {
 
     fn observe_fever(&mut self, input: Input<'_>, context: &mut Context, desk: &mut Desk<'_>, config: &FeverConfig) {
         let Some(track) = &mut self.fever else { return };
-        let reading = desk.reading(desk.elapsed.mem_ns).zip(input.mem);
+        let reading = desk.reading(Signal::Fever, desk.elapsed.mem_ns).zip(input.mem);
         let last_ns = reading.map_or(desk.now.monotonic_ns, |(reading, _)| {
             reading.end_ns - reading.elapsed_ns
         });
@@ -213,9 +226,7 @@ impl ScopeState {
         match self.scope.kind {
             ScopeKind::Cgroup => {
                 context.growing.offer(&self.scope, track.judge.value());
-                for (most, rise) in context.most_grown_mb.iter_mut().zip(track.judge.over_horizons()) {
-                    *most = most.max(rise);
-                }
+                context.grown(&track.judge.over_horizons());
                 context.leak_named |= finding.cause == Cause::Leak;
             }
             ScopeKind::Other => finding = finding.at_most(Level::Watch),
@@ -235,7 +246,7 @@ impl ScopeState {
         config: &AmplificationConfig,
     ) {
         let Some(track) = &mut self.amplification else { return };
-        let reading = desk.reading(desk.elapsed.net_ns).zip(input.net);
+        let reading = desk.reading(Signal::Amplification, desk.elapsed.net_ns).zip(input.net);
         let last_ns = reading.map_or(desk.now.monotonic_ns, |(reading, _)| {
             reading.end_ns - reading.elapsed_ns
         });
@@ -254,7 +265,9 @@ impl ScopeState {
         let mut finding = track
             .judge
             .observe(reading, net, input.worst_destination, context, config);
-        if self.scope.kind != ScopeKind::Cgroup {
+        if self.scope.kind == ScopeKind::Cgroup {
+            context.servers_next.offer(track.judge.serves());
+        } else {
             finding = finding.at_most(Level::Watch);
         }
         let turned = track.judge.turned();
@@ -265,6 +278,53 @@ impl ScopeState {
             let evidence = track.judge.evidence();
             desk.say(&self.scope, Signal::Amplification, said, evidence, track, context);
         }
+    }
+
+    /// Whether more readings in which nothing happens would change nothing but what is learned.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let settled = |track: Option<bool>| track.is_none_or(|settled| settled);
+        settled(
+            self.jitter
+                .as_ref()
+                .map(|track| track.is_settled() && track.judge.is_at_rest()),
+        ) && settled(
+            self.fever
+                .as_ref()
+                .map(|track| track.is_settled() && track.judge.is_at_rest()),
+        ) && settled(
+            self.amplification
+                .as_ref()
+                .map(|track| track.is_settled() && track.judge.is_at_rest()),
+        )
+    }
+
+    /// Level of each signal, `None` for one that is off.
+    pub(super) fn levels(&self) -> [Option<Level>; 3] {
+        [
+            self.jitter.as_ref().map(Track::level),
+            self.fever.as_ref().map(Track::level),
+            self.amplification.as_ref().map(Track::level),
+        ]
+    }
+
+    /// Gives memory back that is needed only while something happens.
+    pub(super) fn release(&mut self) {
+        if let Some(track) = &mut self.jitter {
+            track.judge.release();
+        }
+        if let Some(track) = &mut self.fever {
+            track.judge.release();
+        }
+        if let Some(track) = &mut self.amplification {
+            track.judge.release();
+        }
+    }
+
+    /// Rise of resident memory over each horizon, MB.
+    pub(super) fn rises(&self) -> OverHorizons {
+        self.fever
+            .as_ref()
+            .map_or_else(OverHorizons::default, |track| track.judge.over_horizons())
     }
 
     /// The last word on a scope that is gone: what was wrong with it went with it.
@@ -296,6 +356,41 @@ impl ScopeState {
             .as_ref()
             .map(|track| self.state(Signal::Amplification, track, track.judge.value()));
         [jitter, fever, amplification].into_iter().flatten()
+    }
+
+    /// Every signal of the scope with the numbers behind it. Costs about as much as a verdict for each.
+    pub(super) fn portrait(&self, context: &Context) -> Portrait {
+        let jitter = self.jitter.as_ref().map(|track| {
+            (
+                Signal::Jitter,
+                track.level(),
+                track.cause(),
+                track.judge.evidence(context),
+            )
+        });
+        let fever = self.fever.as_ref().map(|track| {
+            (
+                Signal::Fever,
+                track.level(),
+                track.cause(),
+                track.judge.evidence(context),
+            )
+        });
+        let amplification = self.amplification.as_ref().map(|track| {
+            (
+                Signal::Amplification,
+                track.level(),
+                track.cause(),
+                track.judge.evidence(),
+            )
+        });
+        let signals = [jitter, fever, amplification].into_iter().flatten();
+        Portrait {
+            scope: Arc::clone(&self.scope),
+            signals: signals
+                .map(|(signal, level, cause, evidence)| SignalView::of(signal, level, cause, evidence))
+                .collect(),
+        }
     }
 
     fn state<T>(&self, signal: Signal, track: &Track<T>, value: Option<f64>) -> State {
@@ -331,6 +426,6 @@ mod tests {
 
     #[test]
     fn a_scope_is_remembered_in_a_few_kilobytes() {
-        assert!(size_of::<ScopeState>() <= 8 * 1024, "{}", size_of::<ScopeState>());
+        assert!(size_of::<ScopeState>() <= 6 * 1024, "{}", size_of::<ScopeState>());
     }
 }

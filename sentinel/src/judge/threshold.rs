@@ -92,6 +92,12 @@ impl Ladder {
         self.level
     }
 
+    /// True at `nominal`, and where nothing was ever read.
+    #[must_use]
+    pub(super) const fn is_settled(&self) -> bool {
+        matches!(self.level, Level::Nominal) || self.last_ns.is_none()
+    }
+
     /// Takes in what a reading that ends at `end_ns` asks for; returns the level.
     pub(super) fn step(&mut self, end_ns: u64, elapsed_ns: u64, wanted: Level, hold: &Hold) -> Level {
         self.last_ns = Some(end_ns);

@@ -54,6 +54,12 @@ impl<T> Track<T> {
         self.ladder.level()
     }
 
+    /// Whether nothing is being said of it, and would not be if nothing happened.
+    #[must_use]
+    pub(super) const fn is_settled(&self) -> bool {
+        self.ladder.is_settled()
+    }
+
     /// Why; `None` below `watch`.
     #[must_use]
     pub(super) const fn cause(&self) -> Cause {

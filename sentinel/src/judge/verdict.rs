@@ -318,13 +318,25 @@ pub enum IncidentState {
 /// One line of a plan as a verdict shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedAction {
-    /// What: `hook:NAME`.
+    /// Id of the plan: what `sentinel veto approve` takes.
+    #[serde(default)]
+    pub id: String,
+    /// What: `hook:NAME`, or the action of a rule, as `retry_budget`.
     pub action: String,
+    /// Rule that calls for it; absent for a hook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// True when this is only what would be done (autonomy `observe`).
     pub would: bool,
-    /// Why it is not done although it matches: cooldown, hourly cap; `None` when nothing forbids it.
+    /// True while it waits for approval (autonomy `approve`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
+    /// Why it is not done although it matches: a cooldown, a cap, a protected scope; `None` when nothing forbids it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forbidden: Option<String>,
-    /// How long it holds at the most, milliseconds.
+    /// How long it holds unless it is renewed, milliseconds; a hook's timeout.
     pub ttl_ms: u64,
+    /// What it should bring, in one sentence; absent for a hook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expects: Option<String>,
 }

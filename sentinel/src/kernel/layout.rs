@@ -3,9 +3,9 @@
 use std::{io, path::PathBuf};
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use sentinel_common::{loss::LOSSES, names};
+use sentinel_common::id::SLOT_FIRST;
 
-use super::{Btf, KernelError, error::object, offsets};
+use super::{Btf, KernelError, error::object, footprint, offsets};
 
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENTINEL_BPF_OBJECT_PATH"));
 
@@ -39,8 +39,9 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
     let rss_by_helper = u8::from(rss.by_helper);
     let has_delayed = u8::from(run_queue.delayed.is_some());
     let (queued, runnable) = run_queue.delayed.unwrap_or_default();
+    let shared_bank = cpus * slots;
     let constants: [(&'static str, &u32); 17] = [
-        ("SLOTS", &slots),
+        ("SHARED_BANK", &shared_bank),
         ("TASK_PID", &task.pid),
         ("TASK_RUN_DELAY", &task.run_delay),
         ("TASK_EXEC", &task.exec),
@@ -71,15 +72,13 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
         .override_global("RQ_HAS_DELAYED", &has_delayed, true)
         .override_global("RQ_QUEUED", &queued, true)
         .override_global("RQ_RUNNABLE", &runnable, true)
-        .override_global("VICTIM_IS_TASK", &layout.victim_is_task, true)
-        .map_max_entries(names::CPU_STATE, cpus)
-        .map_max_entries(names::RUN_QUEUE, cpus)
-        .map_max_entries(names::LOSS, cpus * LOSSES as u32)
-        .map_max_entries(names::FREE_SLOTS, slots)
-        .map_max_entries(names::CGROUP_SLOTS, slots)
-        .map_max_entries(names::SLOT_OWNERS, slots);
-    for name in [names::SCHED, names::MEM, names::NET] {
-        loader.map_max_entries(name, cpus * slots);
+        .override_global("VICTIM_IS_TASK", &layout.victim_is_task, true);
+    let sizes = footprint::maps(cpus, slots - SLOT_FIRST);
+    for map in sizes.iter().filter(|map| footprint::follows_the_machine(map)) {
+        loader.map_max_entries(map.name, map.entries);
+    }
+    if !debug {
+        loader.map_max_entries(footprint::LOG_RECORDS, footprint::least_ring());
     }
     loader.load(OBJECT).map_err(|error| object(&error))
 }

@@ -82,6 +82,21 @@ impl<T: Pod> Mapped<T> {
     }
 }
 
+impl<T: Pod> Mapped<T> {
+    /// Sum of some words of an entry, modulo 2^64: one look at a cache line where a record takes three. `None` out of range.
+    pub(super) fn sum_of<const N: usize>(&self, index: u32, words: [usize; N]) -> Option<u64> {
+        let index = index as usize;
+        let inside = index < self.entries && words.iter().all(|word| *word < Self::WORDS);
+        let base = index * Self::WORDS;
+        inside.then(|| {
+            words.iter().fold(0u64, |sum, word| {
+                // SAFETY: index and word are in range of the mapping, which is aligned.
+                sum.wrapping_add(unsafe { self.base.add(base + word).as_ref().load(Relaxed) })
+            })
+        })
+    }
+}
+
 impl<T> Drop for Mapped<T> {
     fn drop(&mut self) {
         // SAFETY: this is the mapping made in `new`, and nothing refers to it any more.

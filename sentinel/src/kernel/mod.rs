@@ -9,12 +9,17 @@ mod btf;
 mod counters;
 pub mod enforce;
 mod error;
+pub mod footprint;
+mod give_back;
 mod layout;
 mod mapped;
 mod object;
 mod offsets;
+mod pace;
 pub mod support;
+mod watch;
 
 pub use btf::{Btf, BtfError};
 pub use error::{KernelError, describe};
 pub use object::{Kernel, Options, ProgramFacts, Sensor};
+pub use pace::Pace;

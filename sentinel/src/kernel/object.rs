@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use aya::{
     Ebpf,
-    maps::{HashMap, Map, MapData, MapError, Queue, RingBuf},
+    maps::{Array, HashMap, Map, MapData, MapError, Queue, RingBuf},
 };
 use aya_log::EbpfLogger;
 use sentinel_common::{
@@ -14,14 +14,15 @@ use sentinel_common::{
     mem::MemCounters,
     names,
     net::{Destination, DestinationCounters, NetCounters},
-    sched::{RunQueueCounters, SchedCounters},
+    sched::{CpuState, RunQueueCounters, SchedCounters},
 };
 use tracing_log::LogTracer;
 
 use super::{
-    KernelError,
+    KernelError, give_back,
     layout::{self, Layout},
     mapped::Mapped,
+    watch::Attachment,
 };
 
 /// What to load.
@@ -55,6 +56,8 @@ pub struct Sensor {
 pub struct ProgramFacts {
     /// Its name in the object.
     pub name: String,
+    /// Its id in the kernel.
+    pub id: u32,
     /// Instructions the verifier walked through; `None` before 5.16.
     pub verified_instructions: Option<u32>,
     /// Bytes of machine code.
@@ -65,6 +68,7 @@ pub struct ProgramFacts {
 pub struct Kernel {
     pub(super) ebpf: Ebpf,
     pub(super) sensors: Vec<Sensor>,
+    pub(super) links: Vec<Attachment>,
     pub(super) cpus: u32,
     pub(super) slots: u32,
     pub(super) sched: Mapped<SchedCounters>,
@@ -100,11 +104,12 @@ impl Kernel {
                 .push(FreeSlot { slot, generation: 0 }, 0)
                 .map_err(|e| map_error(&e))?;
         }
+        tell_banks(&mut ebpf, cpus, slots)?;
         let mut kernel = Self {
             sched: Mapped::new(&ebpf, names::SCHED, cpus * slots)?,
             run_queue: Mapped::new(&ebpf, names::RUN_QUEUE, cpus)?,
             mem: Mapped::new(&ebpf, names::MEM, cpus * slots)?,
-            net: Mapped::new(&ebpf, names::NET, cpus * slots)?,
+            net: Mapped::new(&ebpf, names::NET, (cpus + 1) * slots)?,
             owners: Mapped::new(&ebpf, names::SLOT_OWNERS, slots)?,
             loss: Mapped::new(&ebpf, names::LOSS, cpus * LOSSES as u32)?,
             free_slots,
@@ -113,11 +118,15 @@ impl Kernel {
             events: RingBuf::try_from(take(&mut ebpf, names::EVENTS)?).map_err(|e| map_error(&e))?,
             log: if options.debug { logger(&mut ebpf) } else { None },
             sensors: Vec::new(),
+            links: Vec::new(),
             cpus,
             slots,
             ebpf,
         };
         kernel.attach(options, &layout, &kernel_btf)?;
+        kernel.find_links();
+        drop((btf, kernel_btf, layout));
+        give_back::after_start();
         Ok(kernel)
     }
 
@@ -147,6 +156,12 @@ impl Kernel {
         self.slots
     }
 
+    /// Whether maps can be used with the rights the caller has now. Asks for a key that no cgroup has.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        matches!(self.cgroup_slots.get(&0, 0), Ok(_) | Err(MapError::KeyNotFound))
+    }
+
     /// Takes a slot away from a cgroup that is gone. It still has to be given back, once what is under way has ended.
     pub fn forget(&mut self, cgroup_id: u64) {
         if let Err(error) = self.cgroup_slots.remove(&cgroup_id)
@@ -162,6 +177,22 @@ impl Kernel {
             tracing::warn!(slot, %error, "a slot is lost until restart");
         }
     }
+}
+
+/// Tells every CPU where its bank begins.
+fn tell_banks(ebpf: &mut Ebpf, cpus: u32, slots: u32) -> Result<(), KernelError> {
+    let map = ebpf
+        .map_mut(names::CPU_STATE)
+        .ok_or_else(|| KernelError::NoField(format!("map {}", names::CPU_STATE)))?;
+    let mut states = Array::try_from(map).map_err(|e| map_error(&e))?;
+    for cpu in 0..cpus {
+        let state = CpuState {
+            bank: cpu * slots,
+            ..CpuState::default()
+        };
+        states.set(cpu, state, 0).map_err(|e| map_error(&e))?;
+    }
+    Ok(())
 }
 
 /// Debugging records of the programs, as records of the agent's own log.

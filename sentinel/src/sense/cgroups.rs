@@ -182,22 +182,16 @@ impl Cgroups {
             if wanted.is_empty() || read == MAX_DIRECTORIES {
                 return;
             }
-            // Most cgroups are leaves, and listing one means listing its sixty files: its link count tells sooner.
-            if fs::symlink_metadata(&dir).is_ok_and(|found| found.nlink() == LEAF_LINKS) {
+            if is_leaf(&dir) {
                 continue;
             }
             read += 1;
-            // A cgroup that goes away while it is read has nothing to tell.
-            let Ok(entries) = fs::read_dir(&dir) else { continue };
-            for entry in entries.flatten() {
-                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    continue;
-                }
-                if wanted.remove(&entry.ino()) {
-                    self.found(entry.ino(), entry.path());
+            for (id, below) in children(&dir) {
+                if wanted.remove(&id) {
+                    self.found(id, below.clone());
                 }
                 if depth + 1 < MAX_DEPTH && queue.len() < MAX_DIRECTORIES {
-                    queue.push_back((entry.path(), depth + 1));
+                    queue.push_back((below, depth + 1));
                 }
             }
         }
@@ -207,18 +201,52 @@ impl Cgroups {
         if self.known.len() >= MAX_REMEMBERED {
             return;
         }
-        let relative = dir.strip_prefix(&self.mount).unwrap_or(&dir);
-        let scope = Arc::new(named(id, &format!("/{}", readable(relative.as_os_str().as_bytes()))));
+        let scope = Arc::new(scope_at(&self.mount, id, &dir));
         self.missing.remove(&id);
         self.known.insert(id, Known { scope, dir });
     }
+}
+
+/// Every cgroup below one, in any order: all there are, however deep. One that goes away meanwhile is left out.
+#[must_use]
+pub fn below(mount: &Path, path: &str) -> Vec<Arc<Scope>> {
+    let (mut all, mut left) = (Vec::new(), vec![mount.join(path.trim_start_matches('/'))]);
+    while let Some(dir) = left.pop() {
+        if !is_leaf(&dir) {
+            for (id, below) in children(&dir) {
+                all.push(Arc::new(scope_at(mount, id, &below)));
+                left.push(below);
+            }
+        }
+    }
+    all
+}
+
+/// Most cgroups are leaves, and listing one means listing its sixty files: its link count tells sooner.
+fn is_leaf(dir: &Path) -> bool {
+    fs::symlink_metadata(dir).is_ok_and(|found| found.nlink() == LEAF_LINKS)
+}
+
+/// Ids and directories of the cgroups right below one. One that goes away while it is read has nothing to tell.
+fn children(dir: &Path) -> impl Iterator<Item = (u64, PathBuf)> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| (entry.ino(), entry.path()))
+}
+
+fn scope_at(mount: &Path, id: u64, dir: &Path) -> Scope {
+    let relative = dir.strip_prefix(mount).unwrap_or(dir);
+    named(id, &format!("/{}", readable(relative.as_os_str().as_bytes())))
 }
 
 fn is_dir_of(dir: &Path, id: u64) -> bool {
     fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir() && found.ino() == id)
 }
 
-fn named(id: u64, path: &str) -> Scope {
+/// The scope of a cgroup, by what its path tells.
+#[must_use]
+pub fn named(id: u64, path: &str) -> Scope {
     Scope {
         kind: ScopeKind::Cgroup,
         path: path.to_owned(),

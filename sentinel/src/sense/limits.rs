@@ -1,8 +1,8 @@
 //! Limits and use as the cgroup controllers and `/proc/meminfo` tell them. A file that is not there is not measured.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::FileExt as _, path::Path};
 
-use procfs::{Current, Meminfo};
+use procfs::{FromRead as _, Meminfo};
 
 /// What the controllers say about one cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,14 +53,31 @@ pub fn read(dir: &Path) -> Limits {
     }
 }
 
-/// Reads the host's memory; `None` when `/proc/meminfo` is unreadable.
-#[must_use]
-pub fn host_memory() -> Option<HostMemory> {
-    let memory = Meminfo::current().ok()?;
-    Some(HostMemory {
-        total_bytes: memory.mem_total,
-        available_bytes: memory.mem_available,
-    })
+/// `/proc/meminfo`, kept open: one system call for each reading instead of four.
+#[derive(Debug)]
+pub struct HostBook(Option<fs::File>);
+
+/// The kernel writes about 1.5 KiB.
+const MEMINFO_BYTES: usize = 8192;
+
+impl HostBook {
+    /// Opens it; where it cannot be opened, nothing is measured.
+    #[must_use]
+    pub fn open() -> Self {
+        Self(fs::File::open("/proc/meminfo").ok())
+    }
+
+    /// Reads the host's memory; `None` when it is unreadable.
+    #[must_use]
+    pub fn read(&self) -> Option<HostMemory> {
+        let mut text = [0; MEMINFO_BYTES];
+        let length = self.0.as_ref()?.read_at(&mut text, 0).ok()?;
+        let memory = Meminfo::from_read(&text[..length]).ok()?;
+        Some(HostMemory {
+            total_bytes: memory.mem_total,
+            available_bytes: memory.mem_available,
+        })
+    }
 }
 
 fn throttled_us(cpu_stat: &str) -> Option<u64> {
@@ -135,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_host_has_memory_and_no_more_available_than_there_is() {
-        let memory = host_memory().unwrap();
+        let memory = HostBook::open().read().unwrap();
         assert!(memory.available_bytes.unwrap() <= memory.total_bytes);
     }
 }

@@ -9,7 +9,7 @@ use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
 use sentinel_common::{
     event::{EVENT_CGROUP_REMOVED, EVENT_OOM_KILL},
     id::SLOT_OTHER,
-    loss::LOSSES,
+    loss::{EVENT_DROPPED, LOSSES},
     mem::MemCounters,
     net::NetCounters,
     sched::{RunQueueCounters, SchedCounters},
@@ -18,16 +18,24 @@ use sentinel_common::{
 use super::{
     Source,
     cgroups::Cgroups,
-    delta, limits,
-    sample::{Destination, Elapsed, Host, Sample, ScopeKind, ScopeSample},
+    delta,
+    limits::{self, Limits},
+    sample::{Destination, Elapsed, Host, Net, Sample, Sched, Scope, ScopeKind, ScopeSample},
     slots::Slots,
 };
 use crate::{kernel::Kernel, time::Now};
 
-/// Ticks between two looks for cgroups whose removal was not reported.
+/// Ticks between two looks for cgroups whose removal may not have been reported, and between two where nothing speaks for
+/// that: each look is a system call for every cgroup.
 const SWEEP_TICKS: u64 = 60;
+const SWEEP_ANYWAY_TICKS: u64 = 600;
+/// Ticks between two looks whether programs are still attached.
+const WATCH_TICKS: u64 = 10;
 /// Events handled in one reading at the most, so that a burst of removals does not delay a tick.
 const MAX_EVENTS: usize = 4096;
+
+/// Ticks between two looks at the limits of a cgroup in which nothing happens.
+const LIMITS_REST_TICKS: u64 = 10;
 
 /// Failed attempts in one reading from which on it is worth knowing where to.
 const FAILURES_WORTH_A_LOOK: u64 = 2;
@@ -56,9 +64,13 @@ pub struct Live {
     last: Last,
     seq: u64,
     ticks: u64,
+    memory: limits::HostBook,
+    limits: HashMap<u64, Limits>,
     /// Controllers that have limits to read: none on hierarchies without them.
     has_controllers: bool,
     measures: Measures,
+    /// Events that had been dropped at the last look for cgroups that are gone.
+    swept_at_drops: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -68,6 +80,7 @@ struct Measures {
     mem: bool,
     rss: bool,
     net: bool,
+    removals: bool,
 }
 
 impl Live {
@@ -82,6 +95,7 @@ impl Live {
             mem: kernel.runs("mem"),
             rss: kernel.runs("mem.rss"),
             net: kernel.runs("net"),
+            removals: kernel.runs("cgroups"),
         };
         let last = Last {
             sched: vec![SchedCounters::default(); slots as usize],
@@ -102,10 +116,13 @@ impl Live {
             last,
             seq: 0,
             ticks: 0,
+            memory: limits::HostBook::open(),
+            limits: HashMap::new(),
             has_controllers: controllers
                 .split_whitespace()
                 .any(|name| name == "memory" || name == "cpu"),
             measures,
+            swept_at_drops: 0,
         }
     }
 
@@ -180,20 +197,38 @@ impl Live {
         self.slots.retire(&mut self.kernel, cgroup_id);
         self.cgroups.removed(cgroup_id);
         self.last.throttled_us.remove(&cgroup_id);
+        self.limits.remove(&cgroup_id);
     }
 
     /// Finds cgroups whose removal was not reported: the event was lost, or the cgroup went before it had a name.
     fn sweep(&mut self) {
-        let mut gone = self.cgroups.sweep();
-        gone.extend(self.slots.nameless());
+        let mut gone = self.slots.nameless();
+        let dropped = self.last.losses[EVENT_DROPPED];
+        let reported = self.measures.removals && dropped == self.swept_at_drops;
+        if !reported || self.ticks.is_multiple_of(SWEEP_ANYWAY_TICKS) {
+            self.swept_at_drops = dropped;
+            gone.extend(self.cgroups.sweep());
+        }
         for cgroup_id in gone {
             self.gone(cgroup_id);
         }
     }
 
-    fn read_scope(&mut self, slot: u32, tick: bool, first: First) -> ScopeSample {
+    /// Whether a slot has to be read: at a tick if any counter moved; in between if a task of it left a CPU or a packet
+    /// passed, and what else moved waits for the tick.
+    fn has_moved(&self, slot: u32, tick: bool) -> bool {
+        let (kernel, measures, index) = (&self.kernel, &self.measures, slot as usize);
+        let quick = measures.sched && kernel.waits(slot) != self.last.sched[index].waits
+            || measures.net && kernel.packets(slot) != packets(&self.last.net[index]);
+        quick
+            || tick
+                && (measures.mem && kernel.mem(slot) != self.last.mem[index]
+                    || measures.net && kernel.net(slot) != self.last.net[index]
+                    || measures.sched && kernel.sched(slot) != self.last.sched[index])
+    }
+
+    fn read_scope(&mut self, sample: &mut ScopeSample, slot: u32, tick: bool, first: First) {
         let index = slot as usize;
-        let mut sample = ScopeSample::default();
         if self.measures.net {
             let now = self.kernel.net(slot);
             let delta = delta::net(&now, &self.last.net[index]);
@@ -206,16 +241,20 @@ impl Live {
             self.last.sched[index] = now;
             sample.sched = (!first.sched).then_some(delta);
         }
-        if !tick {
-            return sample;
-        }
-        if self.measures.mem {
+        if tick && self.measures.mem {
             let now = self.kernel.mem(slot);
             let delta = delta::mem(&now, &self.last.mem[index], self.measures.rss);
             self.last.mem[index] = now;
             sample.mem = (!first.tick).then_some(delta);
         }
-        sample
+    }
+
+    /// Whether the limits of a cgroup in which nothing happened are to be read again.
+    fn limits_are_due(&self, scope: &Scope) -> bool {
+        let id = scope.cgroup_id;
+        self.has_controllers
+            && scope.kind == ScopeKind::Cgroup
+            && ((self.ticks + id).is_multiple_of(LIMITS_REST_TICKS) || !self.limits.contains_key(&id))
     }
 
     fn read_limits(&mut self, sample: &mut ScopeSample) {
@@ -225,6 +264,7 @@ impl Live {
         let id = sample.scope.cgroup_id;
         let Some(dir) = self.cgroups.dir(id) else { return };
         let limits = limits::read(dir);
+        self.limits.insert(id, limits);
         sample.memory_max_bytes = limits.memory_max_bytes;
         sample.memory_current_bytes = limits.memory_current_bytes;
         sample.memory_high_bytes = limits.memory_high_bytes;
@@ -236,19 +276,32 @@ impl Live {
     }
 
     fn read_host(&mut self, tick: bool, first: First) -> Host {
-        let mut host = Host::default();
+        let still = MemCounters::default();
+        let mut host = Host {
+            sched: (self.measures.sched && !first.sched).then(Sched::default),
+            mem: (tick && self.measures.mem && !first.tick).then(|| delta::mem(&still, &still, self.measures.rss)),
+            net: (self.measures.net && !first.net).then(Net::default),
+            ..Host::default()
+        };
         if self.measures.run_queue {
             let now = self.kernel.run_queue();
             let delta = delta::run_queue(&now, &self.last.run_queue);
             self.last.run_queue = now;
             host.run_queue = (!first.sched).then_some(delta);
         }
-        if tick && let Some(memory) = limits::host_memory() {
+        if tick && let Some(memory) = self.memory.read() {
             host.memory_total_bytes = Some(memory.total_bytes);
             host.memory_available_bytes = memory.available_bytes;
         }
         host
     }
+}
+
+/// What [`Kernel::packets`] gave when these were read.
+fn packets(counters: &NetCounters) -> u64 {
+    let paths = counters.traffic.iter();
+    let each = paths.map(|path| path.ingress_packets.wrapping_add(path.egress_packets));
+    each.fold(0, u64::wrapping_add)
 }
 
 /// Which sensors are read for the first time, and so have no difference yet.
@@ -260,6 +313,15 @@ struct First {
 }
 
 impl Source for Live {
+    fn lost(&mut self) -> Option<(String, String)> {
+        if !self.ticks.is_multiple_of(WATCH_TICKS) {
+            return None;
+        }
+        let (sensor, reason) = self.kernel.lost()?;
+        self.measures.net &= self.kernel.runs("net");
+        Some((sensor.to_owned(), reason))
+    }
+
     fn read(&mut self, now: Now, tick: bool) -> Sample {
         // Owners first: a cgroup that came and went since the last reading must be known to be retired.
         self.slots.refresh(&self.kernel, &mut self.cgroups, now.monotonic_ns);
@@ -275,32 +337,37 @@ impl Source for Live {
             sched: self.last.sched_ns.is_none(),
             net: self.last.net_ns.is_none(),
         };
-        let owned: Vec<_> = self
-            .slots
-            .owned()
-            .map(|(slot, scope)| (slot, Arc::clone(scope)))
-            .collect();
+        let roster = self.slots.roster();
         let mut sample = Sample {
             now,
             host: self.read_host(tick, first),
+            roster: Arc::clone(&roster.scopes),
             ..Sample::default()
         };
-        let mut slots = Vec::with_capacity(owned.len());
-        for (slot, scope) in owned {
-            slots.push(slot);
-            let mut part = self.read_scope(slot, tick, first);
-            if let (Some(kills), Some(mem)) = (oom_kills.get(&scope.path), &mut part.mem) {
+        let mut slots = Vec::new();
+        for (slot, scope) in roster.slots.iter().zip(roster.scopes.iter()) {
+            let kills = oom_kills.get(&scope.path).copied().unwrap_or(0);
+            let still = kills == 0 && !self.has_moved(*slot, tick);
+            // Files cost a dozen system calls: where nothing happens, only somebody's hand changes them.
+            if still && !(tick && self.limits_are_due(scope)) {
+                continue;
+            }
+            let mut part = ScopeSample {
+                scope: Arc::clone(scope),
+                ..ScopeSample::default()
+            };
+            self.read_scope(&mut part, *slot, tick, first);
+            if let Some(mem) = &mut part.mem {
                 mem.oom_kills += kills;
             }
-            part.scope = scope;
             if tick {
                 self.read_limits(&mut part);
             }
             add_to_host(&mut sample.host, &part);
             sample.scopes.push(part);
+            slots.push(*slot);
         }
         self.read_destinations(&mut sample, &slots);
-        sample.scopes.sort_by_key(|part| part.scope.cgroup_id);
         sample.elapsed = self.elapsed(now.monotonic_ns, tick);
         let losses = self.kernel.losses();
         sample.losses = delta::losses(&losses, &self.last.losses);

@@ -22,4 +22,9 @@ use crate::time::Now;
 pub trait Source {
     /// Reads what was counted since the last reading: every sensor when it is a `tick`, else the network sensor only.
     fn read(&mut self, now: Now, tick: bool) -> Sample;
+
+    /// A sensor that ran and does not any more since the last call, with the reason.
+    fn lost(&mut self) -> Option<(String, String)> {
+        None
+    }
 }

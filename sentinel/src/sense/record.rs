@@ -1,16 +1,18 @@
 //! Writes samples to a file, so that they can be judged again anywhere. Comes in: samples. Goes out: JSON lines.
 //!
 //! The first line is a [`Header`], then one sample per line, and `{"end":{"samples":N}}` as the last one: a file without
-//! it was cut off. Schema `sentinel.recording/1`.
+//! it was cut off. Before a sample whose cgroups are not those of the sample before stands `{"roster":[…]}`: all there are.
+//! Schema `sentinel.recording/1`.
 
 use std::{
     io::{self, Write},
+    sync::Arc,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::sample::{Origin, Sample};
+use super::sample::{Origin, Sample, Scope};
 
 /// The schema name in the first line.
 pub const SCHEMA: &str = "sentinel.recording/1";
@@ -49,6 +51,13 @@ pub(super) struct Trailer {
     pub(super) end: End,
 }
 
+/// The cgroups of the samples that follow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RosterLine<T> {
+    pub(super) roster: T,
+}
+
 /// How many samples there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +70,7 @@ pub(super) struct End {
 pub struct Recorder<W: Write> {
     to: W,
     samples: u64,
+    roster: Arc<Vec<Arc<Scope>>>,
 }
 
 impl<W: Write> Recorder<W> {
@@ -69,7 +79,11 @@ impl<W: Write> Recorder<W> {
     /// # Errors
     /// What writing fails with.
     pub fn new(to: W, header: &Header) -> io::Result<Self> {
-        let mut recorder = Self { to, samples: 0 };
+        let mut recorder = Self {
+            to,
+            samples: 0,
+            roster: Arc::default(),
+        };
         recorder.line(header)?;
         Ok(recorder)
     }
@@ -79,6 +93,12 @@ impl<W: Write> Recorder<W> {
     /// # Errors
     /// What writing fails with.
     pub fn record(&mut self, sample: &Sample) -> io::Result<()> {
+        if !Arc::ptr_eq(&self.roster, &sample.roster) && self.roster != sample.roster {
+            self.line(&RosterLine {
+                roster: &*sample.roster,
+            })?;
+        }
+        self.roster = Arc::clone(&sample.roster);
         self.line(sample)?;
         self.samples += 1;
         Ok(())

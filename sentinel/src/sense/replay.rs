@@ -1,14 +1,17 @@
 //! Reads a recording back. Comes in: JSON lines as [`super::record`] writes them. Goes out: the header and the samples,
 //! checked. It never guesses: what is cut off, damaged or foreign is named with its line.
 
-use std::io::{self, BufRead, Read};
+use std::{
+    io::{self, BufRead, Read},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::{
-    record::{Header, SCHEMA, Trailer},
-    sample::Sample,
+    record::{Header, RosterLine, SCHEMA, Trailer},
+    sample::{Sample, Scope},
 };
 
 /// Longest line that is read, bytes. A sample of 1,024 busy cgroups is about 1 MiB.
@@ -113,6 +116,7 @@ pub struct Replay<R> {
     text: Vec<u8>,
     samples: u64,
     last_ns: Option<u64>,
+    roster: Arc<Vec<Arc<Scope>>>,
     done: bool,
 }
 
@@ -147,6 +151,7 @@ impl<R: BufRead> Replay<R> {
             text: Vec::new(),
             samples: 0,
             last_ns: None,
+            roster: Arc::default(),
             done: false,
         };
         if matches!(replay.next_line()?, Line::None) {
@@ -182,14 +187,12 @@ impl<R: BufRead> Replay<R> {
     }
 
     fn next_sample(&mut self) -> Result<Option<Sample>, ReplayError> {
-        match self.next_line()? {
-            Line::Whole => {}
-            Line::Torn | Line::None => {
-                return Err(ReplayError::Truncated {
-                    line: self.line,
-                    samples: self.samples,
-                });
-            }
+        self.whole_line()?;
+        if self.text.starts_with(b"{\"roster\"")
+            && let Ok(line) = serde_json::from_slice::<RosterLine<Vec<Arc<Scope>>>>(&self.text)
+        {
+            self.roster = Arc::new(line.roster);
+            self.whole_line()?;
         }
         match serde_json::from_slice::<Sample>(&self.text) {
             Ok(sample) => self.checked(sample).map(Some),
@@ -197,7 +200,17 @@ impl<R: BufRead> Replay<R> {
         }
     }
 
-    fn checked(&mut self, sample: Sample) -> Result<Sample, ReplayError> {
+    fn whole_line(&mut self) -> Result<(), ReplayError> {
+        match self.next_line()? {
+            Line::Whole => Ok(()),
+            Line::Torn | Line::None => Err(ReplayError::Truncated {
+                line: self.line,
+                samples: self.samples,
+            }),
+        }
+    }
+
+    fn checked(&mut self, mut sample: Sample) -> Result<Sample, ReplayError> {
         let after_ns = sample.now.monotonic_ns;
         match self.last_ns {
             Some(before_ns) if after_ns <= before_ns => Err(ReplayError::TimeNotRising {
@@ -208,6 +221,7 @@ impl<R: BufRead> Replay<R> {
             _ => {
                 self.last_ns = Some(after_ns);
                 self.samples += 1;
+                sample.roster = Arc::clone(&self.roster);
                 Ok(sample)
             }
         }
@@ -302,6 +316,43 @@ mod tests {
             }
         }
         (whole, None)
+    }
+
+    #[test]
+    fn cgroups_are_written_when_they_change_and_every_sample_has_them() {
+        let header = Header::new(Default::default(), Duration::from_secs(1), Duration::from_millis(200));
+        let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
+        let rosters: Vec<Arc<Vec<Arc<Scope>>>> = ["/a", "/a", "/b"]
+            .map(|path| {
+                let scope = Scope {
+                    path: path.to_owned(),
+                    ..Scope::default()
+                };
+                Arc::new(vec![Arc::new(scope)])
+            })
+            .to_vec();
+        for (second, roster) in (1..).zip(&rosters) {
+            let roster = Arc::clone(roster);
+            recorder
+                .record(&Sample {
+                    roster,
+                    ..sample(second)
+                })
+                .unwrap();
+        }
+        let bytes = recorder.finish().unwrap();
+        let lines = bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| line.starts_with(b"{\"roster"));
+        assert_eq!(lines.count(), 2, "the second is equal to the first");
+        let found: Vec<_> = Replay::new(&bytes[..])
+            .unwrap()
+            .map(|sample| sample.unwrap().roster)
+            .collect();
+        assert_eq!(found, rosters);
+        let cut = bytes.len() - bytes.iter().rev().skip(1).position(|byte| *byte == b'\n').unwrap() - 1;
+        let (_, error) = read(&bytes[..cut]);
+        assert!(matches!(error, Some(ReplayError::Truncated { .. })), "{error:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! `None` means not measured; zero means zero. All counts are differences over the `elapsed` time of their sensor.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use schemars::JsonSchema;
 use sentinel_common::{histogram::WAIT_BUCKETS, mem::ORDERS};
@@ -37,12 +37,69 @@ pub struct Sample {
     pub elapsed: Elapsed,
     /// The host as a whole.
     pub host: Host,
-    /// Every cgroup that has a slot, plus `other`, in order of scope id. A cgroup in which nothing happened is listed
-    /// with zeroes; one that is gone is not listed.
+    /// cgroups, and `other`, in order of scope id: those in which something happened, and those whose limits were read.
     pub scopes: Vec<ScopeSample>,
+    /// Every cgroup that has a slot, plus `other`, in order of scope id; what is gone is not in it. In what is not among
+    /// `scopes` nothing happened: zeroes for every sensor that was read. Empty where `scopes` are all. A recording has it in
+    /// a line of its own, whenever it changed.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub roster: Arc<Vec<Arc<Scope>>>,
     /// What was lost or missed since the last sample, see `sentinel_common::loss`; only what is not zero.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
+}
+
+impl Sample {
+    /// Every cgroup that there is, and `other`, whether anything happened in it or not.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Scope>> {
+        let listed = self.scopes.iter().map(|part| &part.scope);
+        let listed = listed.take(if self.roster.is_empty() { usize::MAX } else { 0 });
+        listed.chain(self.roster.iter())
+    }
+
+    /// How many that are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        if self.roster.is_empty() {
+            self.scopes.len()
+        } else {
+            self.roster.len()
+        }
+    }
+
+    /// What happened in one cgroup, zeroes where nothing did; `None` when there is no such cgroup.
+    #[must_use]
+    pub fn part(&self, cgroup_id: u64) -> Option<Cow<'_, ScopeSample>> {
+        let listed = self.scopes.iter().find(|part| part.scope.cgroup_id == cgroup_id);
+        listed.map(Cow::Borrowed).or_else(|| {
+            let scope = self.roster.iter().find(|scope| scope.cgroup_id == cgroup_id)?;
+            Some(Cow::Owned(self.still(scope)))
+        })
+    }
+
+    /// A cgroup in which nothing happened.
+    fn still(&self, scope: &Arc<Scope>) -> ScopeSample {
+        ScopeSample {
+            scope: Arc::clone(scope),
+            sched: self.elapsed.sched_ns.map(|_| Sched::default()),
+            mem: self.elapsed.mem_ns.map(|_| self.still_pages()),
+            net: self.elapsed.net_ns.map(|_| Net::default()),
+            ..ScopeSample::default()
+        }
+    }
+
+    /// Pages of a cgroup in which nothing happened: what this kernel does not tell stays unknown.
+    #[must_use]
+    pub fn still_pages(&self) -> Mem {
+        let told = self.host.mem.unwrap_or_default();
+        Mem {
+            rss_anon_pages: told.rss_anon_pages.map(|_| 0),
+            rss_file_pages: told.rss_file_pages.map(|_| 0),
+            rss_shmem_pages: told.rss_shmem_pages.map(|_| 0),
+            ..Mem::default()
+        }
+    }
 }
 
 /// One kind of loss since the last sample.
@@ -219,6 +276,17 @@ pub struct Mem {
 }
 
 impl Mem {
+    /// True when no page moved.
+    #[must_use]
+    pub fn is_still(&self) -> bool {
+        let zero = |moved: Option<i64>| moved.is_none_or(|pages| pages == 0);
+        zero(self.rss_anon_pages)
+            && zero(self.rss_file_pages)
+            && zero(self.rss_shmem_pages)
+            && (self.allocated, self.freed) == ([0; ORDERS], [0; ORDERS])
+            && (self.failed, self.oom_kills) == (0, 0)
+    }
+
     /// Pages allocated, all orders.
     #[must_use]
     pub fn allocated_pages(&self) -> u64 {
@@ -274,6 +342,15 @@ pub struct Net {
     pub udp_ingress_packets: u64,
     /// UDP packets sent.
     pub udp_egress_packets: u64,
+    /// Opened TCP connections that ended after a request without an answer to it: given up here, or cut off there. Older
+    /// recordings do not have it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given_up: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Net {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sentinel_common::id::{SLOT_FIRST, SLOT_OTHER, SlotOwner};
+use sentinel_common::id::{SLOT_FIRST, SLOT_OTHER};
 
 use super::{
     cgroups::Cgroups,
@@ -15,13 +15,15 @@ use crate::kernel::Kernel;
 
 /// Readings between the removal of a cgroup and the return of its slot.
 const QUARANTINE_READINGS: u32 = 2;
-
 /// One slot.
-#[derive(Clone, Debug)]
-pub(super) struct Slot {
+#[derive(Clone, Debug, Default)]
+struct Slot {
     /// Who owns it; `None` while it is free.
-    pub(super) scope: Option<Arc<Scope>>,
-    owner: SlotOwner,
+    scope: Option<Arc<Scope>>,
+    cgroup_id: u64,
+    generation: u32,
+    /// Its cgroup's path is known.
+    named: bool,
     /// Generation given back last: an owner of an older one is a trace of the past.
     expected: u32,
     /// Readings left until it is given back; `None` while its cgroup lives.
@@ -31,17 +33,20 @@ pub(super) struct Slot {
 /// All slots, by index.
 pub(super) struct Slots {
     slots: Vec<Slot>,
+    /// Those that have an owner, in order of cgroup id; `None` when that changed.
+    roster: Option<Roster>,
+}
+
+/// Slots that have an owner, in order of cgroup id, and the owners.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Roster {
+    pub(super) slots: Arc<Vec<u32>>,
+    pub(super) scopes: Arc<Vec<Arc<Scope>>>,
 }
 
 impl Slots {
     pub(super) fn new(count: u32) -> Self {
-        let free = Slot {
-            scope: None,
-            owner: SlotOwner::default(),
-            expected: 0,
-            leaving: None,
-        };
-        let mut slots = vec![free; count as usize];
+        let mut slots = vec![Slot::default(); count as usize];
         let other = Scope {
             kind: ScopeKind::Other,
             path: "other".into(),
@@ -50,46 +55,62 @@ impl Slots {
             cgroup_id: 0,
         };
         slots[SLOT_OTHER as usize].scope = Some(Arc::new(other));
-        Self { slots }
+        Self { slots, roster: None }
     }
 
-    /// Slots that have an owner, by index.
-    pub(super) fn owned(&self) -> impl Iterator<Item = (u32, &Arc<Scope>)> {
-        let owned = self.slots.iter().enumerate();
-        owned.filter_map(|(index, slot)| slot.scope.as_ref().map(|scope| (index as u32, scope)))
+    /// Slots that have an owner. The same lists as long as nothing about that changes.
+    pub(super) fn roster(&mut self) -> Roster {
+        self.roster
+            .get_or_insert_with(|| {
+                let owned = self.slots.iter().enumerate();
+                let mut owned: Vec<_> = owned
+                    .filter_map(|(index, slot)| slot.scope.as_ref().map(|scope| (index as u32, scope)))
+                    .collect();
+                owned.sort_by_key(|(_, scope)| scope.cgroup_id);
+                Roster {
+                    slots: Arc::new(owned.iter().map(|(index, _)| *index).collect()),
+                    scopes: Arc::new(owned.iter().map(|(_, scope)| Arc::clone(scope)).collect()),
+                }
+            })
+            .clone()
     }
 
     /// Looks for slots that were handed out, and for paths not known before.
     pub(super) fn refresh(&mut self, kernel: &Kernel, cgroups: &mut Cgroups, now_ns: u64) {
         let mut unknown = Vec::new();
-        for index in SLOT_FIRST..kernel.slots() {
+        for (index, slot) in (0..kernel.slots()).zip(&mut self.slots).skip(SLOT_FIRST as usize) {
             let owner = kernel.owner(index);
-            let slot = &mut self.slots[index as usize];
             if owner.cgroup_id == 0 || owner.generation != slot.expected {
                 continue;
             }
-            if slot.owner != owner {
+            if (slot.cgroup_id, slot.generation) != (owner.cgroup_id, owner.generation) {
                 *slot = Slot {
-                    scope: None,
-                    owner,
+                    cgroup_id: owner.cgroup_id,
+                    generation: owner.generation,
                     expected: owner.generation,
-                    leaving: None,
+                    ..Slot::default()
                 };
             }
-            if slot.leaving.is_none() && slot.scope.as_ref().is_none_or(|scope| scope.path.starts_with('?')) {
+            if slot.leaving.is_none() && !slot.named {
                 unknown.push(index);
             }
         }
-        if unknown.is_empty() {
-            return;
+        if !unknown.is_empty() {
+            self.name(&unknown, cgroups, now_ns);
         }
-        cgroups.learn(
-            unknown.iter().map(|index| self.slots[*index as usize].owner.cgroup_id),
-            now_ns,
-        );
+    }
+
+    fn name(&mut self, unknown: &[u32], cgroups: &mut Cgroups, now_ns: u64) {
+        let ids = unknown.iter().map(|index| self.slots[*index as usize].cgroup_id);
+        cgroups.learn(ids, now_ns);
         for index in unknown {
-            let slot = &mut self.slots[index as usize];
-            slot.scope = Some(cgroups.resolve(slot.owner.cgroup_id, now_ns));
+            let slot = &mut self.slots[*index as usize];
+            let scope = cgroups.resolve(slot.cgroup_id, now_ns);
+            slot.named = !scope.path.starts_with('?');
+            if slot.scope.as_ref() != Some(&scope) {
+                slot.scope = Some(scope);
+                self.roster = None;
+            }
         }
     }
 
@@ -98,7 +119,7 @@ impl Slots {
         let slot = self
             .slots
             .iter_mut()
-            .find(|slot| slot.owner.cgroup_id == cgroup_id && slot.scope.is_some());
+            .find(|slot| slot.cgroup_id == cgroup_id && slot.scope.is_some());
         if let Some(slot) = slot
             && slot.leaving.is_none()
         {
@@ -115,6 +136,7 @@ impl Slots {
                     slot.expected = slot.expected.wrapping_add(1);
                     slot.scope = None;
                     slot.leaving = None;
+                    self.roster = None;
                     kernel.give_back(index as u32, slot.expected);
                 }
                 Some(readings) => *readings -= 1,
@@ -125,10 +147,13 @@ impl Slots {
 
     /// cgroups whose path was never found although they were met: removed before anyone could look.
     pub(super) fn nameless(&self) -> Vec<u64> {
-        let nameless = self.slots.iter().filter(|slot| slot.leaving.is_none());
+        let nameless = self
+            .slots
+            .iter()
+            .filter(|slot| slot.leaving.is_none() && slot.scope.is_some());
         nameless
-            .filter(|slot| slot.scope.as_ref().is_some_and(|scope| scope.path.starts_with('?')))
-            .map(|slot| slot.owner.cgroup_id)
+            .filter(|slot| slot.cgroup_id != 0 && !slot.named)
+            .map(|slot| slot.cgroup_id)
             .collect()
     }
 }

@@ -9,13 +9,13 @@ use std::{io, os::unix::net::UnixDatagram, sync::Arc, time::Duration};
 use libsystemd::logging::{Priority, SD_JOURNAL_SOCK_PATH, journal_send};
 
 use super::{
-    Sink, SinkError, Snapshot,
+    Publication, Sink, SinkError,
     encode::{Body, Record},
     escape,
     outbox::{Bounds, Delivery, Outbox},
     words,
 };
-use crate::judge::verdict::Level;
+use crate::judge::verdict::{Level, Signal};
 
 /// `MESSAGE_ID` of a verdict: `journalctl MESSAGE_ID=…` finds them all.
 pub const VERDICT_MESSAGE_ID: &str = "75b9c67ba1434d3b8aa1f75374e15dd0";
@@ -71,13 +71,13 @@ impl Sink for Journald {
         "journald"
     }
 
-    fn publish(&mut self, snapshot: &Snapshot, records: &[Record]) -> Result<(), SinkError> {
-        for record in records {
+    fn publish(&mut self, publication: &Publication<'_>) -> Result<(), SinkError> {
+        for record in publication.records {
             let entry = entry(record);
             // The fields beside the JSON are about as long as their names.
             self.outbox.push(entry, record.json.len() + 512);
         }
-        SinkError::from_health(self.name(), self.outbox.health(snapshot.now.monotonic_ns))
+        SinkError::from_health(self.name(), self.outbox.health(publication.snapshot.now.monotonic_ns))
     }
 
     fn lost(&self) -> u64 {
@@ -136,10 +136,18 @@ pub fn entry(record: &Record) -> Entry {
             fields.extend([
                 ("MESSAGE_ID", OUTCOME_MESSAGE_ID.into()),
                 ("SENTINEL_OUTCOME", Arc::clone(&record.json)),
-                ("SENTINEL_VERDICT_ID", escape::line(&outcome.verdict_id).into()),
-                ("SENTINEL_SIGNAL", outcome.signal.name().into()),
                 ("SENTINEL_SCOPE", escape::line(&outcome.scope).into()),
             ]);
+            let named = [
+                ("SENTINEL_VERDICT_ID", outcome.verdict_id.as_deref()),
+                ("SENTINEL_LEASE", outcome.lease.as_deref()),
+                ("SENTINEL_SIGNAL", outcome.signal.map(Signal::name)),
+            ];
+            fields.extend(
+                named
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name, escape::line(value?).into()))),
+            );
             Entry {
                 priority: if words::ended_well(outcome) {
                     Priority::Notice

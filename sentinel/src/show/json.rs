@@ -3,8 +3,7 @@
 use std::{fs::File, io, sync::Arc, time::Duration};
 
 use super::{
-    Sink, SinkError, Snapshot,
-    encode::Record,
+    Publication, Sink, SinkError,
     outbox::{Delivery, Outbox},
     output::{BOUNDS, Output, RETRY},
 };
@@ -47,11 +46,11 @@ impl Sink for JsonLines {
         "stdout"
     }
 
-    fn publish(&mut self, snapshot: &Snapshot, records: &[Record]) -> Result<(), SinkError> {
-        for record in records {
+    fn publish(&mut self, publication: &Publication<'_>) -> Result<(), SinkError> {
+        for record in publication.records {
             self.outbox.push(Arc::clone(&record.json), record.json.len() + 1);
         }
-        SinkError::from_health(self.name(), self.outbox.health(snapshot.now.monotonic_ns))
+        SinkError::from_health(self.name(), self.outbox.health(publication.snapshot.now.monotonic_ns))
     }
 
     fn lost(&self) -> u64 {

@@ -49,7 +49,7 @@ fn a_reader_that_left_ends_the_run() {
     let records = encode::records(&snapshot).unwrap();
     let mut error = None;
     while error.is_none() {
-        error = sink.publish(&snapshot, &records).err();
+        error = sink.publish(&Publication::new(&snapshot, &records)).err();
     }
     assert_eq!(error, Some(SinkError::Closed { sink: "stdout" }));
 }
@@ -60,10 +60,10 @@ fn a_reader_that_sleeps_delays_nothing_and_misses_nothing() {
     let mut snapshot = snapshot("/x.service");
     let records = encode::records(&snapshot).unwrap();
     for _ in 0..1000 {
-        sink.publish(&snapshot, &records).ok();
+        sink.publish(&Publication::new(&snapshot, &records)).ok();
     }
     // Progress ends when the pipe is full; from then on the next look but one says so.
-    while sink.publish(&snapshot, &[]).is_ok() {
+    while sink.publish(&Publication::new(&snapshot, &[])).is_ok() {
         snapshot.now.monotonic_ns += 3 * SECOND_NS;
     }
     let lines = std::thread::spawn(move || BufReader::new(reader).lines().count());

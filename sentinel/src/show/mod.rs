@@ -7,17 +7,29 @@
 pub mod check;
 pub mod encode;
 pub mod escape;
+pub mod heartbeat;
 pub mod journald;
 pub mod json;
+pub mod leases;
 pub mod needs;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod outbox;
 mod output;
+pub mod own;
+pub mod prometheus;
+pub mod rights;
 pub mod score;
 pub mod screen;
+pub mod service_manager;
 pub mod sinks;
+pub mod state;
 pub mod status;
+pub mod summary;
 pub mod terminal;
+pub mod tui;
 pub mod view;
+pub mod web;
 pub mod words;
 
 pub use sinks::Sinks;
@@ -25,8 +37,8 @@ pub use sinks::Sinks;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    act::Outcome,
-    judge::{State, Verdict},
+    act::{LeaseView, Outcome, WaitingView},
+    judge::{Portrait, Standing, State, Verdict},
     sense::sample::{Origin, Sample},
     time::Now,
 };
@@ -44,8 +56,14 @@ pub struct Snapshot {
     pub verdicts: Vec<Arc<Verdict>>,
     /// Actions that ended since the last tick.
     pub outcomes: Vec<Arc<Outcome>>,
-    /// The state of every scope and signal, most severe first.
-    pub states: Vec<State>,
+    /// Actions that hold now, the oldest first.
+    pub leases: Vec<LeaseView>,
+    /// Plans that wait for approval, the oldest first.
+    pub waiting: Vec<WaitingView>,
+    /// How all scopes stand.
+    pub standing: Standing,
+    /// The most severe scopes seen closely; empty where no surface asks for them.
+    pub portraits: Vec<Portrait>,
     /// Sensors that do not run, with the reason.
     pub unavailable: Arc<Vec<Unavailable>>,
     /// What was lost or missed since the start, by kind, over all readings.
@@ -54,6 +72,8 @@ pub struct Snapshot {
     pub ticks: u64,
     /// Ticks that began later than half an interval after their time, since the start.
     pub late_ticks: u64,
+    /// What the agent itself uses.
+    pub own: own::Own,
 }
 
 /// Adds a sample's losses to those of a run.
@@ -75,17 +95,45 @@ pub struct Unavailable {
     pub reason: String,
 }
 
+/// One snapshot in every form that surfaces take. Each form is made once, for all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The snapshot.
+    pub snapshot: &'a Snapshot,
+    /// Its verdicts and outcomes, encoded.
+    pub records: &'a [encode::Record],
+    /// How the run stands after it; `None` where no surface asks for it.
+    pub document: Option<&'a Arc<state::Document>>,
+}
+
+impl<'a> Publication<'a> {
+    /// Of a snapshot, for surfaces that do not show how the run stands.
+    #[must_use]
+    pub const fn new(snapshot: &'a Snapshot, records: &'a [encode::Record]) -> Self {
+        Self {
+            snapshot,
+            records,
+            document: None,
+        }
+    }
+}
+
 /// A place snapshots are published to.
 pub trait Sink {
     /// Its name in messages about it.
     fn name(&self) -> &'static str;
 
-    /// Publishes one snapshot; `records` are its verdicts and outcomes, encoded. Never waits.
+    /// Publishes one snapshot. Never waits.
     ///
     /// # Errors
     /// What keeps it, or kept it since the last call, from getting through. [`Sinks`] says so once, and again when it
     /// works again.
-    fn publish(&mut self, snapshot: &Snapshot, records: &[encode::Record]) -> Result<(), SinkError>;
+    fn publish(&mut self, publication: &Publication<'_>) -> Result<(), SinkError>;
+
+    /// How many scopes it wants to see closely in every snapshot. From one on it gets the document too.
+    fn portraits(&self) -> usize {
+        0
+    }
 
     /// Records that did not get through and never will, since the start.
     fn lost(&self) -> u64 {

@@ -17,8 +17,20 @@ pub(super) enum Delivery {
     Done,
     /// Not now, for this reason: the same record is tried again.
     Later(String),
+    /// Not now, for this reason, and not before this time is over.
+    #[cfg_attr(
+        not(any(feature = "otlp", test)),
+        expect(dead_code, reason = "only a collector answers so")
+    )]
+    After(Duration, String),
     /// Never: this record is dropped and counted.
     Lost(String),
+    /// It arrived, and the other side refused this many of what it holds, which are counted.
+    #[cfg_attr(
+        not(any(feature = "otlp", test)),
+        expect(dead_code, reason = "only a collector answers so")
+    )]
+    Partly(u64, String),
     /// Nobody will ever read this again.
     Closed,
 }
@@ -38,9 +50,25 @@ pub(super) enum Health {
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     /// Records.
-    pub(super) records: usize,
+    pub(super) records: u64,
     /// Bytes of all of them.
     pub(super) bytes: usize,
+}
+
+/// What one entry of the queue amounts to.
+#[derive(Clone, Copy)]
+pub(super) struct Weight {
+    /// Records in it.
+    pub(super) records: u64,
+    /// Bytes of them.
+    pub(super) bytes: usize,
+}
+
+impl Weight {
+    /// One record of this many bytes.
+    pub(super) const fn one(bytes: usize) -> Self {
+        Self { records: 1, bytes }
+    }
 }
 
 /// A record in hand for longer than this without any progress means the other side takes nothing.
@@ -60,9 +88,10 @@ struct Shared<T> {
 }
 
 struct State<T> {
-    queue: VecDeque<(T, usize)>,
-    queued_bytes: usize,
-    in_hand: bool,
+    queue: VecDeque<(T, Weight)>,
+    queued: Weight,
+    /// Records in hand; 0 for none.
+    in_hand: u64,
     /// Records that left the thread, delivered or not.
     progress: u64,
     lost: u64,
@@ -86,8 +115,8 @@ impl<T: Send + 'static> Outbox<T> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 queue: VecDeque::new(),
-                queued_bytes: 0,
-                in_hand: false,
+                queued: Weight { records: 0, bytes: 0 },
+                in_hand: 0,
                 progress: 0,
                 lost: 0,
                 trouble: None,
@@ -99,8 +128,8 @@ impl<T: Send + 'static> Outbox<T> {
         });
         let worker = Arc::clone(&shared);
         thread::Builder::new().name(name.to_owned()).spawn(move || {
-            while let Some(record) = worker.next() {
-                worker.see_through(&record, retry, &mut deliver);
+            while let Some((record, weight)) = worker.next() {
+                worker.see_through(&record, weight, retry, &mut deliver);
             }
             worker.lock().ended = true;
             worker.changed.notify_all();
@@ -114,19 +143,22 @@ impl<T: Send + 'static> Outbox<T> {
 
     /// Puts a record of `bytes` bytes at the end of the queue. Never waits.
     pub(super) fn push(&self, record: T, bytes: usize) {
+        self.push_all(record, Weight::one(bytes));
+    }
+
+    /// Puts something that holds several records at the end of the queue. Never waits.
+    pub(super) fn push_all(&self, records: T, weight: Weight) {
         let mut state = self.shared.lock();
         if state.closed || state.ended {
-            state.lost += 1;
+            state.lost += weight.records;
             return;
         }
-        state.queue.push_back((record, bytes));
-        state.queued_bytes += bytes;
-        while state.queue.len() > self.bounds.records || state.queued_bytes > self.bounds.bytes {
-            let Some((_, bytes)) = state.queue.pop_front() else {
-                break;
-            };
-            state.queued_bytes -= bytes;
-            state.lost += 1;
+        state.queue.push_back((records, weight));
+        state.queued.records += weight.records;
+        state.queued.bytes += weight.bytes;
+        while state.queued.records > self.bounds.records || state.queued.bytes > self.bounds.bytes {
+            let Some(dropped) = state.take() else { break };
+            state.lost += dropped.1.records;
         }
         drop(state);
         self.shared.changed.notify_all();
@@ -142,7 +174,7 @@ impl<T: Send + 'static> Outbox<T> {
             return Health::Unwell(reason.clone());
         }
         match self.seen {
-            Some((progress, since_ns)) if state.in_hand && progress == state.progress => {
+            Some((progress, since_ns)) if state.in_hand > 0 && progress == state.progress => {
                 if now_ns.saturating_sub(since_ns) > STALLED_NS {
                     return Health::Unwell("it is there but takes nothing".to_owned());
                 }
@@ -169,8 +201,8 @@ impl<T: Send + 'static> Outbox<T> {
             .wait_timeout_while(state, patience, |state| !state.ended);
         state = waited.unwrap_or_else(PoisonError::into_inner).0;
         if !state.ended {
-            state.lost += state.queue.len() as u64 + u64::from(state.in_hand);
-            state.queue.clear();
+            state.lost += state.in_hand;
+            state.lose_all();
             state.closed = true;
         }
     }
@@ -183,18 +215,34 @@ impl<T> Drop for Outbox<T> {
     }
 }
 
+impl<T> State<T> {
+    /// The oldest entry.
+    fn take(&mut self) -> Option<(T, Weight)> {
+        let (record, weight) = self.queue.pop_front()?;
+        self.queued.records -= weight.records;
+        self.queued.bytes -= weight.bytes;
+        Some((record, weight))
+    }
+
+    /// Drops and counts all that waits.
+    fn lose_all(&mut self) {
+        self.lost += self.queued.records;
+        self.queue.clear();
+        self.queued = Weight { records: 0, bytes: 0 };
+    }
+}
+
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<T> {
+    fn next(&self) -> Option<(T, Weight)> {
         let mut state = self.lock();
         loop {
-            if let Some((record, bytes)) = state.queue.pop_front() {
-                state.queued_bytes -= bytes;
-                state.in_hand = true;
-                return Some(record);
+            if let Some((record, weight)) = state.take() {
+                state.in_hand = weight.records;
+                return Some((record, weight));
             }
             if state.finishing || state.closed {
                 return None;
@@ -203,15 +251,22 @@ impl<T> Shared<T> {
         }
     }
 
-    fn see_through(&self, record: &T, retry: Duration, deliver: &mut impl FnMut(&T) -> Delivery) {
+    fn see_through(&self, record: &T, weight: Weight, retry: Duration, deliver: &mut impl FnMut(&T) -> Delivery) {
         loop {
             // Not under the lock: this may take as long as it likes.
-            let delivery = deliver(record);
+            let (delivery, retry) = match deliver(record) {
+                Delivery::After(after, reason) => (Delivery::Later(reason), after),
+                delivery => (delivery, retry),
+            };
             let mut state = self.lock();
             match delivery {
                 Delivery::Done => state.trouble = None,
                 Delivery::Lost(reason) => {
-                    state.lost += 1;
+                    state.lost += weight.records;
+                    state.trouble = Some(reason);
+                }
+                Delivery::Partly(refused, reason) => {
+                    state.lost += refused.min(weight.records);
                     state.trouble = Some(reason);
                 }
                 Delivery::Later(reason) if !state.finishing => {
@@ -220,13 +275,13 @@ impl<T> Shared<T> {
                     drop(self.changed.wait_timeout_while(state, retry, waiting));
                     continue;
                 }
-                Delivery::Later(_) | Delivery::Closed => {
+                Delivery::Later(_) | Delivery::After(..) | Delivery::Closed => {
                     state.closed = true;
-                    state.lost += 1 + state.queue.len() as u64;
-                    state.queue.clear();
+                    state.lost += weight.records;
+                    state.lose_all();
                 }
             }
-            state.in_hand = false;
+            state.in_hand = 0;
             state.progress += 1;
             return;
         }

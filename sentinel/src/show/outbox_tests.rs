@@ -123,3 +123,42 @@ fn a_record_that_can_never_arrive_does_not_hold_up_the_next() {
     assert_eq!(asks.try_iter().collect::<Vec<u32>>(), [1, 2]);
     assert_eq!((outbox.health(0), outbox.lost()), (Health::Well, 1));
 }
+
+#[test]
+fn entries_of_several_records_are_bounded_and_counted_as_such() {
+    let (answer, answers) = mpsc::channel();
+    let (mut outbox, asks) = scripted(answers);
+    let three = Weight { records: 3, bytes: 3 };
+    outbox.push_all(0, three);
+    assert_eq!(asks.recv(), Ok(0));
+    outbox.push_all(1, three);
+    outbox.push_all(2, three);
+    assert_eq!(outbox.lost(), 3, "four records may wait");
+    answer.send(Delivery::Partly(1, "one is too old".to_owned())).unwrap();
+    answer.send(Delivery::Later("away".to_owned())).unwrap();
+    assert_eq!((asks.recv(), asks.recv()), (Ok(2), Ok(2)));
+    assert_eq!(outbox.lost(), 4);
+    answer.send(Delivery::Lost("never".to_owned())).unwrap();
+    outbox.finish(PATIENCE);
+    assert_eq!(
+        (outbox.health(0), outbox.lost()),
+        (Health::Unwell("never".to_owned()), 7)
+    );
+}
+
+#[test]
+fn a_pause_that_was_asked_for_does_not_hold_the_end() {
+    let (answer, answers) = mpsc::channel();
+    let (outbox, asks) = scripted(answers);
+    outbox.push(1, 1);
+    answer
+        .send(Delivery::After(PATIENCE * 100, "later".to_owned()))
+        .unwrap();
+    assert_eq!(asks.recv(), Ok(1));
+    while !matches!(outbox.shared.lock().trouble, Some(ref said) if said == "later") {
+        thread::yield_now();
+    }
+    answer.send(Delivery::Done).unwrap();
+    outbox.finish(PATIENCE);
+    assert_eq!((asks.recv(), outbox.lost()), (Ok(1), 0));
+}

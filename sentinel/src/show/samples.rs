@@ -7,10 +7,10 @@ use super::{
     encode::{Body, Record, object},
 };
 use crate::{
-    act::{Outcome, outcome::ActionResult},
+    act::{LeaseView, Outcome, Plan, WaitingView, lease::Effect, outcome::ActionResult},
     config::Autonomy,
     judge::{
-        Verdict,
+        Portrait, SignalView, Verdict,
         verdict::{Baseline, Cause, Level, Phase, PlannedAction, SCHEMA, Signal},
     },
     sense::{
@@ -71,10 +71,14 @@ pub(super) fn verdict(path: &str) -> Verdict {
         lost: 0,
         autonomy: Autonomy::Observe,
         plan: vec![PlannedAction {
+            id: "01JGFJJZ00ZZZZZZZZZZZZZZZZ".to_owned(),
             action: "hook:page".to_owned(),
+            rule: None,
             would: true,
+            waits: false,
             forbidden: None,
             ttl_ms: 10_000,
+            expects: None,
         }],
         summary: format!(
             "{} sends 3.1 requests for each one it receives (baseline 1.02)",
@@ -88,10 +92,11 @@ pub(super) fn outcome(path: &str, result: ActionResult, output_tail: &str) -> Ou
     Outcome {
         schema: "sentinel.outcome/1".to_owned(),
         time: "2026-01-01T12:30:46.019Z".to_owned(),
-        verdict_id: "01JGFJJZ00ABCDEFGHJKMNPQRS".to_owned(),
+        verdict_id: Some("01JGFJJZ00ABCDEFGHJKMNPQRS".to_owned()),
+        lease: None,
         action: "hook:page".to_owned(),
         scope: path.to_owned(),
-        signal: Signal::Amplification,
+        signal: Some(Signal::Amplification),
         result,
         duration_ms: 12,
         output_tail: output_tail.to_owned(),
@@ -114,6 +119,32 @@ pub(super) fn origin() -> Arc<Origin> {
         cpus: 8,
         page_bytes: 4096,
     })
+}
+
+/// A scope with one signal at `level`.
+pub(super) fn portrait(scope: Arc<Scope>, level: Level, rarity: Option<f64>) -> Portrait {
+    Portrait {
+        scope,
+        signals: vec![SignalView {
+            signal: Signal::Amplification,
+            level,
+            cause: if level >= Level::Watch {
+                Cause::RetryStorm
+            } else {
+                Cause::None
+            },
+            value: (level > Level::Unknown).then_some(3.1),
+            baseline: None,
+            sigma: None,
+            rarity,
+            velocity_per_s: (level > Level::Unknown).then_some(0.8),
+            acceleration_per_s2: (level > Level::Unknown).then_some(0.1),
+            phase: (level > Level::Unknown).then_some(Phase::Amplifying),
+            forecast: None,
+            risk: None,
+            destination: None,
+        }],
+    }
 }
 
 /// One second with one verdict, one outcome, two cgroups, and every rate.
@@ -173,15 +204,65 @@ pub(super) fn snapshot(path: &str) -> Snapshot {
         sample: Arc::new(sample),
         verdicts: vec![Arc::new(verdict(path))],
         outcomes: vec![Arc::new(outcome(path, ActionResult::Exited { code: 0 }, "paged\n"))],
-        states: vec![State {
+        standing: [State {
             scope: scope(path),
             signal: Signal::Amplification,
             level: Level::Veto,
             cause: Cause::RetryStorm,
             value: Some(3.1),
-        }],
+        }]
+        .into_iter()
+        .collect(),
+        portraits: vec![portrait(scope(path), Level::Veto, Some(9.0))],
         losses: BTreeMap::from([("switch_unseen".to_owned(), 2)]),
         ticks: 1,
         ..Snapshot::default()
+    }
+}
+
+/// A lease whose every number is this.
+pub(super) fn lease(count: u64) -> LeaseView {
+    LeaseView {
+        id: "L1".to_owned(),
+        action: "retry_budget".to_owned(),
+        detail: "at most 10 attempts per second beside those for inbound work".to_owned(),
+        rule: Some("storms".to_owned()),
+        scope: "/a.service".to_owned(),
+        cgroup_id: 4711,
+        signal: Some(Signal::Amplification),
+        verdict_id: None,
+        reason: "it storms".to_owned(),
+        began: "2026-01-01T12:30:46.019Z".to_owned(),
+        held_s: count as f64,
+        ttl_ms: 10_000,
+        left_ms: count,
+        renewals: count,
+        expects: "fewer attempts".to_owned(),
+        effect: Effect::Pending,
+        refused: Some(count),
+        allowed: Some(count),
+    }
+}
+
+/// A plan that waits.
+pub(super) fn waiting() -> WaitingView {
+    WaitingView {
+        plan: Plan {
+            schema: "sentinel.plan/1".to_owned(),
+            id: "P1".to_owned(),
+            verdict_id: "V1".to_owned(),
+            action: "retry_budget".to_owned(),
+            rule: Some("storms".to_owned()),
+            scope: "/a.service".to_owned(),
+            signal: Signal::Amplification,
+            level: Level::Veto,
+            reason: "it storms".to_owned(),
+            ttl_ms: 10_000,
+            expects: Some("fewer attempts".to_owned()),
+            would: false,
+            waits: true,
+            forbidden: None,
+        },
+        left_ms: 60_000,
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::{
-    super::{Sink, encode, samples::snapshot, terminal::Terminal, view::Opening},
+    super::{Publication, Sink, encode, samples::snapshot, terminal::Terminal, view::Opening},
     *,
 };
 
@@ -44,7 +44,7 @@ fn without_a_terminal_there_is_no_cursor_to_move() {
     for tick in 1..=3 {
         snapshot.ticks = tick;
         snapshot.losses.insert("switch_unseen".to_owned(), 2 * tick);
-        terminal.publish(&snapshot, &records).unwrap();
+        terminal.publish(&Publication::new(&snapshot, &records)).unwrap();
     }
     terminal.finish(PATIENCE);
     assert_eq!(
@@ -63,7 +63,7 @@ fn on_a_terminal_the_last_thing_is_the_summary_and_no_status_line() {
     let (screen, reader) = piped(true);
     let mut terminal = Terminal::start(screen, &Opening::default());
     let snapshot = snapshot("/system.slice/shop.service");
-    terminal.publish(&snapshot, &[]).unwrap();
+    terminal.publish(&Publication::new(&snapshot, &[])).unwrap();
     terminal.finish(PATIENCE);
     drop(terminal);
     let text = read(reader);

@@ -1,21 +1,27 @@
 //! All surfaces of a run: each gets every snapshot; what is wrong with one is said once and does not touch the others.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tracing::{error, info, warn};
 
-use super::{Sink, SinkError, Snapshot, encode};
+use super::{
+    Publication, Sink, SinkError, Snapshot, encode, escape,
+    state::{Chronicle, Document, Facts, SurfaceState},
+};
 
 /// The surfaces.
 #[derive(Default)]
 pub struct Sinks {
     surfaces: Vec<Surface>,
+    /// How the run stands, where a surface may ask for it.
+    chronicle: Option<Chronicle>,
     encoding_failed: bool,
 }
 
 struct Surface {
     sink: Box<dyn Sink + Send>,
-    unwell: bool,
+    /// What keeps it from getting through.
+    unwell: Option<String>,
     /// Losses already spoken of.
     lost_told: u64,
 }
@@ -27,13 +33,29 @@ impl Sinks {
         Self::default()
     }
 
+    /// No surface yet, of a run that is told from its beginning.
+    #[must_use]
+    pub fn of(facts: Facts) -> Self {
+        Self {
+            chronicle: Some(Chronicle::new(facts)),
+            ..Self::default()
+        }
+    }
+
     /// Adds one.
     pub fn add(&mut self, sink: impl Sink + Send + 'static) {
         self.surfaces.push(Surface {
             sink: Box::new(sink),
-            unwell: false,
+            unwell: None,
             lost_told: 0,
         });
+    }
+
+    /// How many scopes a snapshot should show closely: what the surface that wants most asks for.
+    #[must_use]
+    pub fn portraits(&self) -> usize {
+        let wanted = self.surfaces.iter().map(|surface| surface.sink.portraits());
+        wanted.max().unwrap_or(0)
     }
 
     /// Publishes one snapshot everywhere. Never waits.
@@ -47,15 +69,31 @@ impl Sinks {
             }
             Vec::new()
         });
+        let document = self.document(snapshot);
+        let publication = Publication {
+            snapshot,
+            records: &records,
+            document: document.as_ref(),
+        };
         let mut closed = Ok(());
         for surface in &mut self.surfaces {
-            match surface.sink.publish(snapshot, &records) {
+            match surface.sink.publish(&publication) {
                 Ok(()) => surface.well(),
                 Err(SinkError::Unwell { reason, .. }) => surface.unwell(&reason),
                 Err(error @ SinkError::Closed { .. }) => closed = Err(error),
             }
         }
         closed
+    }
+
+    /// How the run stands after a snapshot, for the surfaces that ask.
+    fn document(&mut self, snapshot: &Snapshot) -> Option<Arc<Document>> {
+        if self.portraits() == 0 {
+            return None;
+        }
+        let mut document = self.chronicle.as_mut()?.record(snapshot);
+        document.agent.surfaces = self.surfaces.iter().map(Surface::state).collect();
+        Some(Arc::new(document))
     }
 
     /// Lets every surface get through what still waits, each for `patience` at the most, in the order they were added,
@@ -65,7 +103,7 @@ impl Sinks {
             surface.sink.finish(patience);
             let (name, lost) = (surface.sink.name(), surface.sink.lost());
             // One that is still unwell has said so, and that what waits is waiting.
-            if lost > surface.lost_told && !surface.unwell {
+            if lost > surface.lost_told && surface.unwell.is_none() {
                 warn!("{name}: {lost} records in all did not get through");
             }
             (name, lost)
@@ -75,15 +113,23 @@ impl Sinks {
 }
 
 impl Surface {
+    fn state(&self) -> SurfaceState {
+        SurfaceState {
+            name: self.sink.name().to_owned(),
+            lost: self.sink.lost(),
+            unwell: self.unwell.as_deref().map(escape::line),
+        }
+    }
+
     fn unwell(&mut self, reason: &str) {
-        if !std::mem::replace(&mut self.unwell, true) {
+        if self.unwell.replace(reason.to_owned()).is_none() {
             warn!("{}: {reason}; records wait until it is back", self.sink.name());
         }
     }
 
     fn well(&mut self) {
         let lost = self.sink.lost();
-        if std::mem::replace(&mut self.unwell, false) {
+        if self.unwell.take().is_some() {
             let missed = lost - self.lost_told;
             info!("{} works again; {missed} records were lost meanwhile", self.sink.name());
             self.lost_told = lost;

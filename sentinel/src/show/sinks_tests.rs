@@ -14,7 +14,7 @@ impl Sink for Scripted {
         "scripted"
     }
 
-    fn publish(&mut self, _: &Snapshot, _: &[encode::Record]) -> Result<(), SinkError> {
+    fn publish(&mut self, _: &Publication<'_>) -> Result<(), SinkError> {
         let mut script = self.0.lock().unwrap();
         script.2 += 1;
         script.0.take().map_or(Ok(()), Err)

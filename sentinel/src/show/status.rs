@@ -1,5 +1,8 @@
 //! The one line at the bottom of a terminal: the host now, and the worst scope.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{
     Snapshot, State, escape,
     view::{Style, count, paint},
@@ -11,7 +14,7 @@ use crate::{
 
 /// What the host does now, per second; `None` until it was measured. A sensor that is read more seldom keeps its last
 /// value.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rates {
     /// Mean run-queue length of a CPU, the running task included.
     pub run_queue: Option<f64>,
@@ -52,11 +55,10 @@ impl Rates {
 pub fn status(snapshot: &Snapshot, rates: &Rates, style: &Style) -> String {
     let scopes = snapshot
         .sample
-        .scopes
-        .iter()
-        .filter(|sample| sample.scope.kind == ScopeKind::Cgroup)
+        .all()
+        .filter(|scope| scope.kind == ScopeKind::Cgroup)
         .count();
-    let (level, worst) = worst(&snapshot.states);
+    let (level, worst) = worst(snapshot.standing.worst.as_ref());
     let text = format!(
         "{worst} · run queue {} · waiting {} ms/s · memory {} MB/s · {} packets/s · {} attempts/s · {}",
         number(rates.run_queue, 2, false),
@@ -71,8 +73,8 @@ pub fn status(snapshot: &Snapshot, rates: &Rates, style: &Style) -> String {
     style.paint(paint(level), &text)
 }
 
-fn worst(states: &[State]) -> (Level, String) {
-    match states.first() {
+fn worst(state: Option<&State>) -> (Level, String) {
+    match state {
         Some(state) if state.level >= Level::Watch => {
             let value = state.value.map(|value| format!(" {value:.2}")).unwrap_or_default();
             let (signal, level) = (state.signal.name(), state.level.name());

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    Sink, SinkError, Snapshot,
-    encode::{Body, Record},
+    Publication, Sink, SinkError, Snapshot,
+    encode::Body,
     screen::Screen,
     status::{Rates, status},
     view::{self, Opening, Totals},
@@ -61,7 +61,8 @@ impl Sink for Terminal {
         "terminal"
     }
 
-    fn publish(&mut self, snapshot: &Snapshot, records: &[Record]) -> Result<(), SinkError> {
+    fn publish(&mut self, publication: &Publication<'_>) -> Result<(), SinkError> {
+        let Publication { snapshot, records, .. } = *publication;
         self.add(snapshot);
         let style = self.screen.style();
         let mut lines = String::new();

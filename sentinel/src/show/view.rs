@@ -11,7 +11,7 @@ use crate::{
     config::Autonomy,
     judge::{
         Verdict,
-        verdict::{Cause, Level},
+        verdict::{Cause, Level, Signal},
     },
     sense::sample::Origin,
 };
@@ -68,6 +68,8 @@ pub struct Opening {
     pub unavailable: Arc<Vec<Unavailable>>,
     /// Where verdicts go: `journald`, `standard output`.
     pub destinations: Vec<String>,
+    /// Where the page is served; `None` when it is not.
+    pub page: Option<String>,
     /// Time between ticks.
     pub interval: Duration,
     /// What the agent may do by itself.
@@ -112,6 +114,9 @@ pub fn opening(opening: &Opening, style: &Style) -> String {
         row("does not", &style.paint(YELLOW, &escape::line(&reason)));
     }
     row("verdicts", &format!("to {}", listed(&opening.destinations, "nowhere")));
+    if let Some(page) = &opening.page {
+        row("page", &escape::line(page));
+    }
     row("hooks", &listed(&opening.hooks, "none"));
     row("autonomy", autonomy(opening.autonomy));
     text
@@ -156,7 +161,7 @@ pub fn outcome(outcome: &Outcome, style: &Style) -> String {
         style.paint(DIM, &time(&outcome.time, style)),
         style.paint(level, "action "),
         escape::column(scope, NAME_COLUMNS),
-        outcome.signal.name(),
+        outcome.signal.map_or("-", Signal::name),
         words::outcome(outcome),
     )
 }

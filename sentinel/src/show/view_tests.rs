@@ -25,6 +25,7 @@ fn sample_opening() -> Opening {
             reason: "this kernel has no rss_stat tracepoint; boot 5.10 or later".to_owned(),
         }]),
         destinations: vec!["journald".to_owned(), "this terminal".to_owned()],
+        page: Some("http://127.0.0.1:9464/".to_owned()),
         interval: Duration::from_secs(1),
         autonomy: Autonomy::Observe,
         hooks: vec!["page".to_owned()],
@@ -38,6 +39,7 @@ sentinel 0.1.0 on web-1, Linux 6.12.1, 8 CPUs; a tick every 1s
   watches   sched, mem, net
   does not  mem.rss: this kernel has no rss_stat tracepoint; boot 5.10 or later
   verdicts  to journald, this terminal
+  page      http://127.0.0.1:9464/
   hooks     page
   autonomy  observe: says what it would do, does nothing
 ";

@@ -155,7 +155,8 @@ pub(super) fn fan_out_release(mut noise: Noise, _: f64) -> Scenario {
     let during = (onset_s, onset_s + 90.0);
     let asked = noise.between(20.0, 300.0);
     let upstream = Upstream::new(quick(&mut noise));
-    // Nothing fails: worth a look, and no more.
+    // The issue names a fan-out among the causes, and wants a veto only of more than one independent sign. Alpha is one;
+    // nothing fails, nothing is late and nothing is tried again, so there is no second: worth a look, and no more.
     let truth = Truth::new(GATEWAY, Signal::Amplification, Level::Watch, during, 15.0).causes(&[Cause::FanOut]);
     let mut scenario = Scenario::new(noise, during.1);
     let subject = gateway(GATEWAY, asked, 1.0, upstream, &mut scenario.model.noise);

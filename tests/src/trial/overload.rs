@@ -3,7 +3,14 @@
 //!
 //! What is true is what the client measured, not what was meant: goodput from five seconds after the trigger's end on.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -38,6 +45,9 @@ pub struct Overload {
     /// Runs, in turn over the settings
     #[arg(long, default_value_t = 50)]
     pub runs: usize,
+    /// Runs at the same time; their parts sleep most of the time
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub at_once: u16,
     /// Quiet time before the trigger, seconds
     #[arg(long, default_value_t = 6.0)]
     pub past: f64,
@@ -60,6 +70,9 @@ enum Truth {
 #[derive(Debug)]
 struct Run {
     setting: &'static str,
+    /// The gateway's path, and when the trigger began and ended, to look at a recording of it again.
+    gateway: String,
+    trigger_ns: [u64; 2],
     truth: Truth,
     goodput: Option<f64>,
     recovered_s: Option<f64>,
@@ -82,7 +95,8 @@ fn settings() -> Vec<(&'static str, Setting)> {
         trigger_s,
         ..usual
     };
-    let backend = |times: f64, trigger_s: f64, retries: u32| Setting {
+    let backend = |times: f64, trigger_s: f64, rps: f64, retries: u32| Setting {
+        rps,
         retries,
         trigger: Trigger::Backend(times),
         trigger_s,
@@ -95,8 +109,10 @@ fn settings() -> Vec<(&'static str, Setting)> {
         ("load x3, 2 s, no retries", load(3.0, 2.0, 100.0, 0)),
         ("load x4, 1.5 s, 4 retries", load(4.0, 1.5, 90.0, 4)),
         ("load x4, 2 s, 1 retry", load(4.0, 2.0, 60.0, 1)),
-        ("backend x4, 3 s, 3 retries", backend(4.0, 3.0, 3)),
-        ("backend x4, 2 s, no retries", backend(4.0, 2.0, 0)),
+        ("backend x4, 3 s, 3 retries", backend(4.0, 3.0, 100.0, 3)),
+        ("backend x4, 2 s, no retries", backend(4.0, 2.0, 100.0, 0)),
+        ("backend x10, 1 s, 3 retries", backend(10.0, 1.0, 100.0, 3)),
+        ("backend x10, 1 s, 1 retry", backend(10.0, 1.0, 60.0, 1)),
     ]
 }
 
@@ -105,24 +121,45 @@ impl Overload {
         let wanted = |name: &str| self.only.as_deref().is_none_or(|only| name.contains(only));
         let settings: Vec<_> = settings().into_iter().filter(|(name, _)| wanted(name)).collect();
         anyhow::ensure!(!settings.is_empty(), "no setting is called {:?}", self.only);
-        let limit = Duration::from_secs_f64((self.past + 20.0) * self.runs as f64 + 60.0);
+        let rounds = self.runs.div_ceil(usize::from(self.at_once));
+        let limit = Duration::from_secs_f64((self.past + 20.0) * rounds as f64 + 60.0);
         let watch = Watch::start()?;
         let stage = Stage::open("overload", limit, Says::Everything, keep)?;
-        let mut runs = Vec::with_capacity(self.runs);
-        for index in 0..self.runs {
-            let (name, setting) = settings[index % settings.len()];
-            let setting = Setting {
-                past_s: self.past,
-                after_s: TRUTH_S.1 + 0.2,
-                seed: Some(index as u64),
-                ..setting
-            };
-            let run = one(&stage, name, setting)?;
-            eprintln!("run {} of {}, {}", index + 1, self.runs, run.line());
-            runs.push(run);
-        }
+        let runs = self.all(&stage, &settings)?;
         stage.close()?;
         report(&runs, &watch)
+    }
+
+    /// Every run, several at the same time; in order of their number.
+    fn all(&self, stage: &Stage, settings: &[(&'static str, Setting)]) -> Result<Vec<Run>> {
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(self.runs)));
+        let work = || -> Result<()> {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= self.runs {
+                    return Ok(());
+                }
+                let (name, setting) = settings[index % settings.len()];
+                let setting = Setting {
+                    past_s: self.past,
+                    after_s: TRUTH_S.1 + 0.2,
+                    seed: Some(index as u64),
+                    ..setting
+                };
+                let run = one(stage, name, setting)?;
+                eprintln!("run {} of {}, {}", index + 1, self.runs, run.line());
+                done.lock().unwrap_or_else(PoisonError::into_inner).push((index, run));
+            }
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.at_once).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        let mut runs = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        runs.sort_by_key(|(index, _)| *index);
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
     }
 }
 
@@ -133,11 +170,11 @@ fn one(stage: &Stage, name: &'static str, setting: Setting) -> Result<Run> {
     let gateway = services.cgroup("gateway").scope();
     let about = |seen: &Seen| seen.verdict.signal == Signal::Amplification && seen.verdict.scope.path == gateway;
     let verdicts: Vec<Seen> = stage.agent.verdicts_since(said).into_iter().filter(about).collect();
-    Ok(judge(name, &goodput, &verdicts))
+    Ok(judge(name, gateway, &goodput, &verdicts))
 }
 
 /// Holds what was said against what the client measured.
-fn judge(setting: &'static str, goodput: &Goodput, verdicts: &[Seen]) -> Run {
+fn judge(setting: &'static str, gateway: String, goodput: &Goodput, verdicts: &[Seen]) -> Run {
     let back = goodput.after(TRUTH_S.0, TRUTH_S.1);
     let truth = match back {
         Some(share) if share <= DOWN => Truth::SelfSustaining,
@@ -174,6 +211,8 @@ fn judge(setting: &'static str, goodput: &Goodput, verdicts: &[Seen]) -> Run {
     };
     Run {
         setting,
+        gateway,
+        trigger_ns: [goodput.begins_ns, goodput.ends_ns],
         truth,
         goodput: back,
         recovered_s: goodput.recovered_after_s(),
@@ -278,7 +317,7 @@ impl Run {
 
     fn json(&self) -> Value {
         json!({
-            "setting": self.setting, "truth": self.truth, "goodput_share": self.goodput, "recovered_s": self.recovered_s,
+            "setting": self.setting, "gateway": self.gateway, "trigger_ns": self.trigger_ns, "truth": self.truth, "goodput_share": self.goodput, "recovered_s": self.recovered_s,
             "level": self.at_deadline.map(|at| at.0), "phase": self.at_deadline.map(|at| at.1),
             "right_after_s": self.right_after_s, "cried": self.cried, "wrong": self.wrong,
         })

@@ -173,6 +173,7 @@ impl Hold {
         };
         let connects = Connects {
             reserve_per_s: 0,
+            by_answers: false,
             ..Connects::default()
         };
         let limits = Limits {

@@ -39,6 +39,9 @@ pub struct Exchange {
     /// TCP connection attempts to a closed port.
     #[arg(long, default_value_t = 0)]
     failures: u64,
+    /// TCP connections that send one request to somebody who never answers, and give up.
+    #[arg(long, default_value_t = 0)]
+    given_up: u64,
     /// UDP sockets.
     #[arg(long, default_value_t = 0)]
     udp_sockets: u64,
@@ -96,6 +99,14 @@ impl Exchange {
                 Ok(_) => bail!("{} was to refuse", closed.address()),
                 Err(_) => done.connect_failures += 1,
             }
+        }
+        // The kernel establishes what nobody accepts.
+        let mute = TcpListener::bind((local, 0))?;
+        for _ in 0..self.given_up {
+            done.connect_attempts += 1;
+            let mut stream = TcpStream::connect(mute.local_addr()?)?;
+            done.connects += 1;
+            stream.write_all(&vec![7; usize::try_from(self.bytes)?])?;
         }
         for _ in 0..self.udp_sockets {
             self.udp(to, &mut done)?;

@@ -108,6 +108,52 @@ fn inbound_work_brings_tokens_for_each_connection_and_each_later_request() -> Re
 }
 
 #[test]
+fn attempts_that_are_answered_are_free_and_those_that_are_not_are_shed_beyond_a_quarter_of_the_work() -> Result<()> {
+    const INBOUND: u64 = 40;
+    let shop = Shop::open()?;
+    let (_door, at) = server(&shop.gateway)?;
+    let bystander = shop.family.cgroup("bystander")?;
+    let scope = scope(&shop.gateway)?;
+    let mut enforcer = Enforcer::open()?;
+    let limits = Limits {
+        connects: Some(Connects {
+            fan_out_permille: 1000,
+            reserve_per_s: 1000,
+            by_answers: true,
+        }),
+        accepts: None,
+    };
+    enforcer.put(&scope, &limits, TTL)?;
+    let answered = ["--most", "100", "--requests", "1", "--seconds", "20"];
+    assert_free("answered attempts", &attempt(&shop.gateway, &shop.at, &answered)?)?;
+    let before = enforcer.counts(scope.id)?;
+    assert_eq!((before.answered, before.connects.refused), (100, 0), "{before:?}");
+    // Nobody waits for an answer here, and none comes.
+    let most = INBOUND.to_string();
+    assert_free(
+        "the client",
+        &attempt(&shop.backend, &at, &["--most", &most, "--seconds", "20"])?,
+    )?;
+    let unanswered = ["--most", "400", "--per-s", "200", "--seconds", "20"];
+    let mut others = begin(&bystander, &shop.at, &unanswered)?;
+    let report = attempt(&shop.gateway, &shop.at, &unanswered)?;
+    let counts = enforcer.lift(scope.id)?;
+    println!("{report} {counts:?}");
+    assert_eq!((counts.answered, counts.inbound), (100, INBOUND), "{counts:?}");
+    // A fifth of each answer, a quarter of each request, one at the start and one a second.
+    let seconds = 4;
+    let came = 100 / 5 + INBOUND / 4 + 1 + seconds;
+    let passed = counts.connects.within - before.connects.within;
+    assert!(
+        passed <= came && counts.connects.by_floor == 0,
+        "{passed} of {came}: {counts:?}"
+    );
+    assert!(passed >= 2, "a probe a second is heard: {counts:?}");
+    assert_eq!(ended(&report, errno(&enforcer)), counts.connects.refused);
+    assert_free("the bystander", &others.report(LIMIT)?)
+}
+
+#[test]
 fn sockets_that_are_no_streams_are_not_limited() -> Result<()> {
     let shop = Shop::open()?;
     let scope = scope(&shop.gateway)?;

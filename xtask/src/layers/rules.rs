@@ -6,8 +6,20 @@ use super::{
 };
 
 /// The stages, first to last. A stage imports itself and earlier ones.
-pub(super) const ORDER: [&str; 12] = [
-    "time", "single", "config", "kernel", "sense", "judge", "act", "prove", "show", "agent", "cli", "main",
+pub(super) const ORDER: [&str; 13] = [
+    "time",
+    "single",
+    "config",
+    "privileges",
+    "kernel",
+    "sense",
+    "judge",
+    "act",
+    "prove",
+    "show",
+    "agent",
+    "cli",
+    "main",
 ];
 
 /// An import that points up and is right all the same.

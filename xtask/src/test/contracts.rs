@@ -38,7 +38,16 @@ pub(crate) struct Ran {
 /// Builds every contract.
 pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Contract>> {
     let mut command = run::cargo(workspace);
-    command.args(["test", "--quiet", "--package", "sentinel-tests", "--no-run"]);
+    // Their own build of the agent's library is the one with everything in it; the shipped agent is built without.
+    command.args([
+        "test",
+        "--quiet",
+        "--package",
+        "sentinel-tests",
+        "--features",
+        "otlp",
+        "--no-run",
+    ]);
     command
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(workspace.target());

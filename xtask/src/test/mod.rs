@@ -11,7 +11,7 @@ pub(crate) mod needs;
 
 use crate::{
     check::check,
-    process,
+    package, process,
     report::{Report, Tally},
     run, setup, vm,
     workspace::Workspace,
@@ -45,6 +45,9 @@ pub(crate) fn test(workspace: &Workspace, choice: &Choice) -> Result<ExitCode> {
     report.step("unit tests", || unit_tests(workspace, filter));
     match prepare(workspace, &mut report) {
         Some(programs) => {
+            if filter.is_none_or(|filter| "package".contains(filter)) {
+                report.check("package", || package::check(workspace, &programs.agent));
+            }
             for contract in &programs.contracts {
                 report.step(&format!("contract {}", contract.name), || {
                     let ran = contracts::run(contract, &programs.agent, filter)?;
@@ -55,6 +58,8 @@ pub(crate) fn test(workspace: &Workspace, choice: &Choice) -> Result<ExitCode> {
                 report.skip("kernels", "--no-vm");
             } else {
                 vm::steps(workspace, &vm::KERNELS.each_ref(), &programs, filter, &mut report);
+                let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
+                vm::service::steps(workspace, &programs, wanted, &mut report);
             }
         }
         None => report.skip("contracts and kernels", "they could not be built"),
@@ -90,6 +95,8 @@ fn unit_tests(workspace: &Workspace, filter: Option<&str>) -> Result<(Tally, Str
         "--workspace",
         "--exclude",
         "sentinel-ebpf",
+        "--features",
+        "sentinel-tests/otlp",
         "--lib",
         "--bins",
         "--no-fail-fast",

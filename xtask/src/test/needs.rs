@@ -17,58 +17,100 @@ struct Need {
     package: &'static str,
     /// Why.
     reason: &'static str,
-    /// True if only the QEMU matrix uses it.
-    vm: bool,
+    /// Who uses it.
+    by: For,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 15] = [
     Need {
         program: "ip",
         package: "iproute2",
         reason: "network namespaces, so that packets cross a link",
-        vm: false,
+        by: For::Contracts,
     },
     Need {
         program: "haproxy",
         package: "haproxy",
         reason: "the retry storm that real software makes",
-        vm: false,
+        by: For::Contracts,
     },
     Need {
         program: "/lib/systemd/systemd-journald",
         package: "systemd",
         reason: "verdicts are read back from a real journal",
-        vm: false,
+        by: For::Contracts,
     },
     Need {
         program: "journalctl",
         package: "systemd",
         reason: "reads that journal",
-        vm: false,
+        by: For::Contracts,
     },
     Need {
         program: "bpftool",
         package: "bpftool",
         reason: "says what is still attached after the agent ended",
-        vm: false,
+        by: For::Contracts,
+    },
+    Need {
+        program: "perf",
+        package: "linux-perf",
+        reason: "loads on the scheduler that everybody knows",
+        by: For::Bench,
+    },
+    Need {
+        program: "iperf3",
+        package: "iperf3",
+        reason: "bulk transfer over loopback",
+        by: For::Bench,
+    },
+    Need {
+        program: "chromium",
+        package: "chromium",
+        reason: "shows the page as its readers see it",
+        by: For::Contracts,
+    },
+    Need {
+        program: "chromedriver",
+        package: "chromium-driver",
+        reason: "clicks and reads in that browser",
+        by: For::Contracts,
+    },
+    Need {
+        program: "promtool",
+        package: "prometheus",
+        reason: "scrapes the metrics, and holds rules and dashboard against them",
+        by: For::Contracts,
+    },
+    Need {
+        program: "tmux",
+        package: "tmux",
+        reason: "a terminal that `sentinel top` is driven in",
+        by: For::Contracts,
     },
     Need {
         program: "qemu-system-x86_64",
         package: "qemu-system-x86",
         reason: "boots the kernels of the matrix",
-        vm: true,
+        by: For::Matrix,
     },
     Need {
         program: "busybox",
         package: "busybox-static",
         reason: "everything else in the guest",
-        vm: true,
+        by: For::Matrix,
+    },
+    Need {
+        program: "mmdebstrap",
+        package: "mmdebstrap",
+        reason: "makes the distribution of the guests with systemd",
+        by: For::Matrix,
     },
     Need {
         program: "xz",
         package: "xz-utils",
         reason: "unpacks kernel modules for the guest",
-        vm: true,
+        by: For::Matrix,
     },
 ];
 
@@ -79,7 +121,9 @@ pub(crate) enum For {
     Contracts,
     /// The QEMU matrix.
     Matrix,
-    /// Both.
+    /// Measurements of what sentinel costs.
+    Bench,
+    /// Contracts and matrix.
     All,
 }
 
@@ -87,7 +131,7 @@ pub(crate) enum For {
 pub(crate) fn find_or_install(purpose: For) -> Result<()> {
     for need in NEEDS
         .iter()
-        .filter(|need| purpose == For::All || need.vm == (purpose == For::Matrix))
+        .filter(|need| need.by == purpose || purpose == For::All && need.by != For::Bench)
     {
         if is_here(need.program) {
             println!("{}: here ({})", need.program, need.reason);

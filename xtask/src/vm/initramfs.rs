@@ -37,8 +37,21 @@ pub(super) struct Initramfs {
 }
 
 impl Initramfs {
-    /// A system with busybox, mount points and accounts.
+    /// A system with busybox, mount points, accounts, and an init that runs tasks.
     pub(super) fn new(tasks: &[Task]) -> Result<Self> {
+        let mut system = Self::bare(&init(tasks))?;
+        system.text(
+            "/etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
+            false,
+        );
+        system.text("/etc/group", "root:x:0:\nnogroup:x:65534:\n", false);
+        system.text("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", false);
+        Ok(system)
+    }
+
+    /// A system with busybox, mount points, and this init.
+    pub(super) fn bare(init: &str) -> Result<Self> {
         let mut system = Self::default();
         for folder in [
             "/bin", "/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/etc", "/modules", "/var",
@@ -49,15 +62,13 @@ impl Initramfs {
         let busybox = process::which("busybox")
             .ok_or_else(|| Missing("busybox is missing: get it with `apt-get install busybox-static`".into()))?;
         system.program(&busybox, "/bin/busybox")?;
-        system.text(
-            "/etc/passwd",
-            "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
-            false,
-        );
-        system.text("/etc/group", "root:x:0:\nnogroup:x:65534:\n", false);
-        system.text("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", false);
-        system.text("/init", &init(tasks), true);
+        system.text("/init", init, true);
         Ok(system)
+    }
+
+    /// Adds a file as it is.
+    pub(super) fn content(&mut self, path: &str, content: Vec<u8>) {
+        self.file(Path::new(path), content, true);
     }
 
     /// Adds a program under `name`, without its debug information where `strip` is at hand, and its libraries.

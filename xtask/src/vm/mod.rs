@@ -11,6 +11,7 @@ mod initramfs;
 mod kernels;
 mod qemu;
 mod serial;
+pub(crate) mod service;
 mod sources;
 mod trial;
 
@@ -105,6 +106,8 @@ pub(crate) fn vm(workspace: &Workspace, names: &[String], write_docs: bool) -> R
         let wanted = |kernel: &&Kernel| names.is_empty() || names.iter().any(|name| name == kernel.name);
         let chosen: Vec<&Kernel> = KERNELS.iter().filter(wanted).collect();
         let mut columns = steps(workspace, &chosen, &programs, None, &mut report);
+        let wanted = |service: &str| names.is_empty() || names.iter().any(|name| name == service);
+        service::steps(workspace, &programs, wanted, &mut report);
         if write_docs {
             report.step("this machine", || {
                 let (tally, rows) = here(&programs)?;

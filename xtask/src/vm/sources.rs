@@ -22,6 +22,14 @@ pub(super) fn entries(suite: &str) -> Result<Vec<String>> {
     Ok(entries)
 }
 
+/// The machine's own release, and its own source of it as a deb822 file.
+pub(super) fn own() -> Result<(String, String)> {
+    let codename =
+        codename(&fs::read_to_string("/etc/os-release").context("/etc/os-release, for the distribution's name")?);
+    let first = entries(&codename)?.into_iter().next();
+    Ok((codename, first.context("a package source of this release")?))
+}
+
 fn codename(os_release: &str) -> String {
     let value = os_release
         .lines()

@@ -143,12 +143,13 @@ impl CgroupActuator {
     /// What does not depend on the cgroup.
     fn admit(&self, order: &Order) -> Result<Knob, ActuatorError> {
         let path = || order.target().path().to_owned();
-        let Some(knob) = Knob::of(order.action()) else {
+        let knob = Knob::of(order.action());
+        if !knob.is_file() {
             return Err(ActuatorError::NotMine {
                 actuator: NAME.into(),
                 action: order.action().name().into(),
             });
-        };
+        }
         if knob == Knob::Freeze && !self.allow_freeze {
             return Err(ActuatorError::FreezeNotAllowed { path: path() });
         }

@@ -44,6 +44,14 @@ pub enum ActuatorError {
         /// What is wrong.
         reason: String,
     },
+    /// Nothing may be done to it, whoever asks.
+    #[error("nothing is done to {path}: {why}")]
+    Protected {
+        /// Of the cgroup.
+        path: String,
+        /// What protects it.
+        why: String,
+    },
     /// The cgroup is not there.
     #[error("the cgroup {path} is gone; nothing to do")]
     Vanished {

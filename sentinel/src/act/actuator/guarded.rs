@@ -79,6 +79,12 @@ impl Guarded {
         Ok((guarded, put_back))
     }
 
+    /// Starts no guard before the first order.
+    #[must_use]
+    pub const fn idle(options: GuardOptions) -> Self {
+        Self { options, guard: None }
+    }
+
     /// Process id of the guard; `None` when it was lost and no order came since.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

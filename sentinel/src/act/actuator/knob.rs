@@ -15,7 +15,7 @@ const MEMORY_KEPT: u64 = 2;
 /// How the kernel writes "no limit".
 const UNLIMITED: &str = "max";
 
-/// One file of a cgroup.
+/// What of a cgroup is changed: one of its files, or what its sockets may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Knob {
@@ -27,22 +27,33 @@ pub enum Knob {
     MemoryHigh,
     /// `cgroup.freeze`
     Freeze,
+    /// `connect` of its sockets, which programs in the kernel limit: no file.
+    Connect,
+    /// New connections to its sockets, which a program in the kernel limits: no file.
+    Accept,
 }
 
 impl Knob {
-    /// The one an action writes; `None` where it writes none.
+    /// The one an action changes.
     #[must_use]
-    pub const fn of(action: &Action) -> Option<Self> {
+    pub const fn of(action: &Action) -> Self {
         match action {
-            Action::RetryBudget { .. } => None,
-            Action::CpuMax { .. } => Some(Self::CpuMax),
-            Action::CpuWeight { .. } => Some(Self::CpuWeight),
-            Action::MemoryHigh { .. } => Some(Self::MemoryHigh),
-            Action::Freeze => Some(Self::Freeze),
+            Action::RetryBudget { .. } => Self::Connect,
+            Action::Admission { .. } => Self::Accept,
+            Action::CpuMax { .. } => Self::CpuMax,
+            Action::CpuWeight { .. } => Self::CpuWeight,
+            Action::MemoryHigh { .. } => Self::MemoryHigh,
+            Action::Freeze => Self::Freeze,
         }
     }
 
-    /// Its name in the cgroup's directory.
+    /// Whether it is a file of the cgroup.
+    #[must_use]
+    pub const fn is_file(self) -> bool {
+        !matches!(self, Self::Connect | Self::Accept)
+    }
+
+    /// Its name: that of the file in the cgroup's directory, if it is one.
     #[must_use]
     pub const fn file(self) -> &'static str {
         match self {
@@ -50,6 +61,8 @@ impl Knob {
             Self::CpuWeight => "cpu.weight",
             Self::MemoryHigh => "memory.high",
             Self::Freeze => "cgroup.freeze",
+            Self::Connect => "connect",
+            Self::Accept => "accept",
         }
     }
 
@@ -59,7 +72,7 @@ impl Knob {
         match self {
             Self::CpuMax | Self::CpuWeight => Some("cpu"),
             Self::MemoryHigh => Some("memory"),
-            Self::Freeze => None,
+            Self::Freeze | Self::Connect | Self::Accept => None,
         }
     }
 
@@ -71,6 +84,7 @@ impl Knob {
             Self::CpuWeight => number(text).is_some_and(|weight| (1..=10_000).contains(&weight)),
             Self::MemoryHigh => text == UNLIMITED || number(text).is_some(),
             Self::Freeze => ["0", "1"].contains(&text),
+            Self::Connect | Self::Accept => false,
         }
     }
 }
@@ -91,18 +105,19 @@ pub(super) struct Found<'a> {
 /// # Errors
 /// It would take too much, loosen what is there, or could not be undone.
 pub(super) fn wanted(action: &Action, found: Found<'_>) -> Result<String, ActuatorError> {
-    let Some(knob) = Knob::of(action) else {
+    let knob = Knob::of(action);
+    if !knob.is_file() {
         return Err(ActuatorError::NotMine {
             actuator: super::cgroup::NAME.into(),
             action: action.name().into(),
         });
-    };
+    }
     let objection = Objection { knob, found };
     if !knob.takes(found.text) {
         return Err(objection.not_restorable());
     }
     match *action {
-        Action::RetryBudget { .. } => Err(objection.not_restorable()),
+        Action::RetryBudget { .. } | Action::Admission { .. } => Err(objection.not_restorable()),
         Action::CpuMax {
             quota_us, period_us, ..
         } => {

@@ -1,4 +1,4 @@
-//! One end of the socket between agent and guard: whole messages, or none. Never blocks longer than it was told to.
+//! One end of a socket between two of our processes: whole messages, or none. Never blocks longer than it was told to.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ use crate::act::message::{MAX_BYTES, MessageError, decode, encode};
 
 /// Why no message came or went.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+pub(in crate::act) enum WireError {
     /// The other side is gone.
     #[error("has ended")]
     Closed,
@@ -48,18 +48,18 @@ impl From<Errno> for WireError {
 }
 
 /// Two ends of a socket that keeps messages apart.
-pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(in crate::act) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC;
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
 }
 
 /// Whether this is an end of such a socket.
-pub(super) fn is_end(socket: &impl AsFd) -> bool {
+pub(in crate::act) fn is_end(socket: &impl AsFd) -> bool {
     matches!(getsockopt(&socket.as_fd(), TypeOf), Ok(SockType::SeqPacket))
 }
 
 /// How long sending and receiving may take.
-pub(super) fn limit(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
+pub(in crate::act) fn limit(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
     let seconds = i64::try_from(patience.as_secs()).unwrap_or(i64::MAX);
     let limit = TimeVal::new(seconds, i64::from(patience.subsec_micros()));
     setsockopt(socket, ReceiveTimeout, &limit)?;
@@ -68,13 +68,13 @@ pub(super) fn limit(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
 }
 
 /// Sends one message.
-pub(super) fn say<T: Serialize>(socket: &OwnedFd, message: &T) -> Result<(), WireError> {
+pub(in crate::act) fn say<T: Serialize>(socket: &OwnedFd, message: &T) -> Result<(), WireError> {
     let bytes = encode(message)?;
     retried(|| send(socket.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL)).map(drop)
 }
 
 /// Receives one message.
-pub(super) fn hear<T: DeserializeOwned>(socket: &OwnedFd) -> Result<T, WireError> {
+pub(in crate::act) fn hear<T: DeserializeOwned>(socket: &OwnedFd) -> Result<T, WireError> {
     // One byte more than may come: what is longer is cut by the kernel, and seen to be too long.
     let mut bytes = vec![0; MAX_BYTES + 1];
     match retried(|| recv(socket.as_raw_fd(), &mut bytes, MsgFlags::empty()))? {

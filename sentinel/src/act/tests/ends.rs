@@ -91,7 +91,11 @@ async fn shutdown_waits_its_grace_and_then_kills_every_group() {
     let mut actor = Actor::new(&config("auto", script, "timeout = \"1m\""));
     act(&mut actor, &mut storm(), 0);
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let outcome = actor.drain(Duration::from_millis(100)).await.pop().expect("an outcome");
+    let outcome = actor
+        .drain(Duration::from_millis(100), None)
+        .await
+        .pop()
+        .expect("an outcome");
     assert_eq!(outcome.result, ActionResult::Killed { signal: 9 });
     assert!(!outcome.output_tail.is_empty() && gone(&outcome.output_tail).await);
 
@@ -99,7 +103,7 @@ async fn shutdown_waits_its_grace_and_then_kills_every_group() {
     act(&mut actor, &mut storm(), 0);
     assert_eq!(
         actor
-            .drain(Duration::from_secs(10))
+            .drain(Duration::from_secs(10), None)
             .await
             .pop()
             .expect("an outcome")

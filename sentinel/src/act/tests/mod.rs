@@ -1,20 +1,30 @@
 //! Acting as a contract: what runs, what does not, and what is left of it afterwards.
 
+mod admission;
 mod ends;
+mod leases;
+mod limits;
 mod plans;
 mod runs;
+pub(super) mod scene;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use super::*;
+use tokio::sync::oneshot;
+
+use super::{
+    action::LeaseId,
+    control::{Caller, Command, Reply, Request},
+    *,
+};
 use crate::{
     config::Config,
     judge::{
         Verdict,
         verdict::{self, Cause, Level, Phase, Signal},
     },
-    sense::sample::{Scope, ScopeKind},
-    time::monotonic_ns,
+    sense::sample::{Sample, Scope, ScopeKind},
+    time::{Now, monotonic_ns},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -22,7 +32,7 @@ const SECOND: u64 = 1_000_000_000;
 /// A config with one hook named `it`, whose command is a shell script, and these keys besides.
 fn config(autonomy: &str, script: &str, more: &str) -> Config {
     let text = format!(
-        "autonomy = \"{autonomy}\"\n[[hook]]\nname = \"it\"\ncommand = [\"/bin/sh\", \"-c\", '''{script}''']\n{more}\n"
+        "autonomy = \"{autonomy}\"\nrule = []\n[[hook]]\nname = \"it\"\ncommand = [\"/bin/sh\", \"-c\", '''{script}''']\n{more}\n"
     );
     Config::from_toml(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -70,15 +80,15 @@ fn verdict_of(unit: &str, previous: Level, level: Level) -> Verdict {
     }
 }
 
-fn storm() -> Verdict {
+pub(super) fn storm() -> Verdict {
     verdict_of("shop.service", Level::Watch, Level::Veto)
 }
 
 /// Plans and carries out; the plans.
 fn act(actor: &mut Actor, verdict: &mut Verdict, now_ns: u64) -> Vec<Plan> {
-    let plans = actor.plan(verdict, now_ns);
+    let plans = actor.plan(verdict, &Sample::default(), now_ns);
     for plan in &plans {
-        actor.carry_out(plan, verdict);
+        actor.carry_out(plan, verdict, at(now_ns));
     }
     plans
 }
@@ -101,6 +111,27 @@ async fn run(script: &str, more: &str) -> Outcome {
     let mut actor = Actor::new(&config("auto", script, more));
     act(&mut actor, &mut storm(), 0);
     ended(&mut actor).await.pop().expect("an outcome")
+}
+
+/// What the actor answers at once.
+fn ask(actor: &mut Actor, request: Request, now_ns: u64) -> Reply {
+    let (answer, mut reply) = oneshot::channel();
+    let by = Caller::Socket { uid: 0, pid: 1 };
+    actor.command(Command { request, by, answer }, at(now_ns));
+    reply.try_recv().expect("an answer at once")
+}
+
+fn approval(id: &str) -> Request {
+    Request::Approve {
+        plan: LeaseId::new(id).expect("an id"),
+    }
+}
+
+fn at(monotonic_ns: u64) -> Now {
+    Now {
+        unix_ms: 0,
+        monotonic_ns,
+    }
 }
 
 fn exited(code: i32) -> ActionResult {

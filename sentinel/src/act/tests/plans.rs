@@ -31,21 +31,41 @@ async fn in_observe_nothing_runs_and_the_plan_says_what_would() {
             ..forged
         },
         &verdict,
+        at(0),
     );
     assert_eq!(actor.running(), 0);
 }
 
 #[tokio::test]
-async fn in_approve_nothing_runs_and_the_plan_says_why() {
+async fn in_approve_a_plan_waits_until_a_person_approves_it() {
     let mut actor = Actor::new(&config("approve", "true", ""));
-    let plans = act(&mut actor, &mut storm(), 0);
-    assert!(plans[0].would && !plans[0].runs());
+    let plan = act(&mut actor, &mut storm(), 0).remove(0);
+    assert!(plan.waits && !plan.would && !plan.runs());
+    assert_eq!(actor.running(), 0);
+    assert_eq!(actor.waiting(SECOND)[0].plan.id, plan.id);
+    let approve = |actor: &mut Actor, id: &str, now_ns| ask(actor, approval(id), now_ns);
+    let unknown = approve(&mut actor, "01JUNKNOWN", SECOND);
     assert!(
-        plans[0]
-            .forbidden
-            .as_deref()
-            .is_some_and(|why| why.contains("approval is not available yet"))
+        matches!(&unknown, Reply::Refused { reason } if reason.contains("no plan 01JUNKNOWN waits")),
+        "{unknown:?}"
     );
+    assert!(matches!(approve(&mut actor, &plan.id, SECOND), Reply::Done { .. }));
+    assert_eq!(ended(&mut actor).await[0].result, exited(0));
+    assert!(
+        matches!(approve(&mut actor, &plan.id, SECOND), Reply::Refused { .. }),
+        "twice"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_that_nobody_approves_in_time_is_dropped_and_said() {
+    let mut actor = Actor::new(&config("approve", "true", ""));
+    let plan = act(&mut actor, &mut storm(), 0).remove(0);
+    actor.tend(at(299 * SECOND));
+    assert!(actor.outcomes().is_empty());
+    let late = ask(&mut actor, approval(&plan.id), 300 * SECOND);
+    assert!(matches!(late, Reply::Refused { .. }), "{late:?}");
+    assert_eq!(actor.outcomes()[0].result, ActionResult::Expired);
     assert_eq!(actor.running(), 0);
 }
 
@@ -70,7 +90,10 @@ async fn the_hourly_cap_slides_over_all_scopes() {
     let mut actor = Actor::new(&config("observe", "true", "cooldown = \"0s\"\nmax_per_hour = 2"));
     let mut at = |unit: &str, second: u64| {
         let mut verdict = verdict_of(unit, Level::Watch, Level::Veto);
-        actor.plan(&mut verdict, second * SECOND).remove(0).forbidden
+        actor
+            .plan(&mut verdict, &Sample::default(), second * SECOND)
+            .remove(0)
+            .forbidden
     };
     assert_eq!(at("a.service", 0), None);
     assert_eq!(at("b.service", 1800), None);
@@ -101,7 +124,7 @@ async fn a_hook_does_not_run_twice_at_once_for_a_scope_nor_more_than_eight_in_al
         Some("8 hooks run already, the most at a time")
     );
     assert_eq!(actor.running(), veto::MAX_RUNNING);
-    let outcomes = actor.drain(Duration::ZERO).await;
+    let outcomes = actor.drain(Duration::ZERO, None).await;
     assert_eq!(outcomes.len(), veto::MAX_RUNNING);
 }
 
@@ -137,7 +160,9 @@ fn a_hook_is_for_a_rise_into_its_level_of_its_signals_and_scopes() {
 fn incomplete_data_forbids_and_unknown_never_matches() {
     let mut actor = Actor::new(&config("auto", "true", ""));
     for coverage in [0.49, 0.0, f64::NAN] {
-        let plan = actor.plan(&mut Verdict { coverage, ..storm() }, 0).remove(0);
+        let plan = actor
+            .plan(&mut Verdict { coverage, ..storm() }, &Sample::default(), 0)
+            .remove(0);
         assert!(
             plan.forbidden
                 .is_some_and(|why| why.contains("of the window was measured"))
@@ -145,7 +170,11 @@ fn incomplete_data_forbids_and_unknown_never_matches() {
     }
     assert!(
         actor
-            .plan(&mut verdict_of("a.service", Level::Nominal, Level::Unknown), 0)
+            .plan(
+                &mut verdict_of("a.service", Level::Nominal, Level::Unknown),
+                &Sample::default(),
+                0
+            )
             .is_empty()
     );
     assert!(
@@ -154,6 +183,7 @@ fn incomplete_data_forbids_and_unknown_never_matches() {
                 coverage: 0.5,
                 ..storm()
             },
+            &Sample::default(),
             0
         )[0]
         .runs()
@@ -168,12 +198,12 @@ fn a_further_rule_can_forbid() {
             "never"
         }
         fn forbids(&self, context: &PlanContext<'_>) -> Option<String> {
-            Some(format!("{} is protected", context.verdict.scope.name()))
+            Some(format!("{} is protected", context.scope.name()))
         }
     }
     let mut actor = Actor::new(&config("auto", "true", "")).with_veto(Box::new(Never));
     assert_eq!(
-        actor.plan(&mut storm(), 0)[0].forbidden.as_deref(),
+        actor.plan(&mut storm(), &Sample::default(), 0)[0].forbidden.as_deref(),
         Some("shop.service is protected")
     );
     assert!(format!("{actor:?}").contains("never"));

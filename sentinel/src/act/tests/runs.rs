@@ -25,7 +25,7 @@ async fn a_hook_runs_once_with_the_verdict_on_stdin() {
         (outcome.action.as_str(), outcome.scope.as_str()),
         ("hook:it", "/system.slice/shop.service")
     );
-    assert_eq!(outcome.verdict_id, verdict.id);
+    assert_eq!(outcome.verdict_id.as_deref(), Some(verdict.id.as_str()));
     // It stays at veto: nothing new, so nothing runs.
     let mut still = verdict_of("shop.service", Level::Veto, Level::Veto);
     assert!(act(&mut actor, &mut still, 3600 * SECOND).is_empty());

@@ -228,3 +228,39 @@ fn a_hostile_value_stays_on_one_line_and_short() {
     assert!(error("autonomy = \"a\\nb\\u001b[31m\"").contains("\\u{1b}"));
     assert!(error("\"a\\nb\" = 1").contains("`a\\nb`"));
 }
+
+#[test]
+fn a_rule_says_what_it_is_for_and_what_it_does() {
+    let rule = "[[rule]]\nname = \"calm\"\n";
+    refused(
+        &format!("{rule}action = \"cpu_max\"\n"),
+        1,
+        &["`causes`", "[\"retry_storm\"]"],
+    );
+    refused(
+        &format!("{rule}causes = [\"trash\"]\naction = \"cpu_max\"\n"),
+        3,
+        &["`rule.calm.causes`", "did you mean \"thrash\"?"],
+    );
+    refused(
+        &format!("{rule}causes = [\"thrash\"]\n"),
+        1,
+        &["action", "\"retry_budget\""],
+    );
+    let of = |action: &str| format!("{rule}causes = [\"thrash\"]\naction = \"{action}\"\n");
+    refused(&of("cpu_maxx"), 4, &["did you mean \"cpu_max\"?"]);
+    refused(&of("freeze"), 4, &["allow_freeze = true"]);
+    refused(
+        &format!("{}keep_pct = 40\n", of("memory_high")),
+        5,
+        &["`rule.calm.keep_pct`", "50 or more"],
+    );
+    refused(&format!("{}keep_pct = 10\n", of("cpu_max")), 5, &["25 to 99"]);
+    refused(
+        &format!("{}{}", of("cpu_max"), of("cpu_max")),
+        6,
+        &["\"calm\" again", "each rule its own name"],
+    );
+    refused("[veto]\nttl = \"2m\"\n", 2, &["`veto.ttl`", "1s to 1m"]);
+    refused("[veto]\nprotect = [\"[\"]\n", 2, &["no glob"]);
+}

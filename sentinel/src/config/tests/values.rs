@@ -21,12 +21,11 @@ fn the_example_in_deploy_gives_the_defaults_and_names_every_key() {
     for setting in example.settings() {
         assert_ne!(setting.origin, "default", "{} is not in the example", setting.key);
     }
+    // The rule that is there without a file is for all scopes and keeps nothing: it is written out in the example.
     let values = |config: &Config| {
-        config
-            .settings()
-            .into_iter()
-            .map(|s| (s.key, s.value))
-            .collect::<Vec<_>>()
+        let settings = config.settings().into_iter();
+        let said = settings.filter(|s| !["rule.retry-storm.scope"].contains(&s.key.as_str()));
+        said.map(|s| (s.key, s.value)).collect::<Vec<_>>()
     };
     assert_eq!(values(&example), values(&Config::default()));
 
@@ -60,8 +59,8 @@ fn the_manual_names_every_key_with_its_range_and_default() {
         let start = format!("| `{}` |", key.name);
         let section = if key.table.is_empty() {
             "## Top level".into()
-        } else if key.table == "hook" {
-            "## `[[hook]]`".into()
+        } else if keys::LISTS.contains(&key.table) {
+            format!("## `[[{}]]`", key.table)
         } else {
             format!("## `[{}]`", key.table)
         };
@@ -80,6 +79,8 @@ fn the_manual_names_every_key_with_its_range_and_default() {
         assert!(row.contains(&range), "the row of `{}` says {range:?}: {row}", key.name);
         let full = if key.table.is_empty() {
             key.name.into()
+        } else if key.table == "rule" {
+            format!("rule.retry-storm.{}", key.name)
         } else {
             format!("{}.{}", key.table, key.name)
         };
@@ -226,8 +227,32 @@ fn a_command_that_is_not_there_is_a_warning() {
             .any(|warning| warning.contains("hook `gone`: /nonexistent/notify cannot be found"))
     );
     assert!(Config::default().warnings().is_empty());
-    let idle = Config::default().with_autonomy(Autonomy::Auto).warnings();
-    assert!(idle[0].contains("there is no hook"), "{idle:?}");
+    let auto = |config: Config| config.with_autonomy(Autonomy::Auto).warnings();
+    assert!(auto(Config::default()).is_empty(), "the rule for storms acts");
+    let idle = auto(self::config("[veto]\nenabled = false"));
+    assert!(idle[0].contains("neither a hook nor a rule"), "{idle:?}");
+}
+
+#[test]
+fn a_file_without_a_rule_has_the_one_for_storms_and_an_empty_list_has_none() {
+    assert_eq!(config("").rules[0].name, "retry-storm");
+    assert!(config("rule = []").rules.is_empty());
+    let own =
+        config("[[rule]]\nname = \"calm\"\ncauses = [\"thrash\", \"convoy\"]\naction = \"cpu_max\"\nkeep_pct = 60");
+    assert_eq!(own.rules.len(), 1);
+    let rule = &own.rules[0];
+    assert_eq!(
+        (rule.action, rule.keep_pct, rule.level),
+        (RuleAction::CpuMax, 60, Level::Veto)
+    );
+    assert_eq!(rule.causes, [Cause::Thrash, Cause::Convoy]);
+    // Shedding at the door is for those who ask for it by name.
+    let shed = config("[[rule]]\nname = \"shed\"\ncauses = [\"retry_storm\"]\naction = \"admission\"\nkeep_pct = 25");
+    assert_eq!(
+        (shed.rules[0].action, shed.rules[0].keep_pct),
+        (RuleAction::Admission, 25)
+    );
+    assert!(config("").rules.iter().all(|rule| rule.action != RuleAction::Admission));
 }
 
 #[test]

@@ -16,7 +16,8 @@ use crate::{
 
 use super::{
     context::Context,
-    evidence::{Evidence, Finding, Reading, SECOND_NS},
+    evidence::{Evidence, Finding, PARTS, Reading, SECOND_NS},
+    servers::Server,
     statistics::{Baseline, Learn, Past, trajectory::Trajectory, window::Window},
     threshold::Hold,
     verdict::{Cause, Level, Phase},
@@ -50,6 +51,11 @@ const ONE_WAY_SEEN_S: f64 = 10.0;
 const HELD_NS: u64 = 3 * SECOND_NS;
 /// Share of work that fails when nearly everything does.
 const BULK_SHARE: f64 = 0.9;
+/// A full queue refuses at least this share of the work; how long it has to, so that all that is seen at once is of it.
+const FULL: f64 = 0.1;
+const FULL_NS: u64 = 4 * SECOND_NS / 5;
+/// Where so much of what is needed is answered, retries help more than they harm.
+const SERVED: f64 = 0.75;
 /// Less than this share of what was answered before is sent: queues shrink.
 const DRAINS: f64 = 0.9;
 /// The risk has its own patience; nothing is added to it.
@@ -94,7 +100,13 @@ pub(super) struct Amplification {
     turned: bool,
     /// How long the usual answers have been missing.
     silent_ns: u64,
-    /// How long less will do, since a reading asked for a `veto` because of retries.
+    /// What it does for others, and what it connected, both as of the last reading.
+    serves: Server,
+    connected_per_s: f64,
+    /// How long its back end has been refusing a part of the work without a break: a queue is full.
+    full_ns: u64,
+    /// How long a `veto` because of retries has been asked for, and how long less will do since it was found.
+    storm_ns: u64,
     held_ns: u64,
 }
 
@@ -109,6 +121,7 @@ impl Default for Amplification {
                 inbound: Baseline::new(1.0),
                 refused: Past::new(0.02),
                 unanswered: Past::new(0.02),
+                given_up: Baseline::new(0.02),
                 packets: Past::new(100.0),
                 one_way_share: None,
             },
@@ -123,6 +136,10 @@ impl Default for Amplification {
             harmless_ns: 0,
             turned: false,
             silent_ns: 0,
+            serves: Server::default(),
+            connected_per_s: 0.0,
+            full_ns: 0,
+            storm_ns: 0,
             held_ns: 0,
         }
     }
@@ -140,7 +157,9 @@ impl Amplification {
     ) -> Finding {
         let work = Work::of(net);
         self.turned = false;
-        self.window.push(reading.end_ns, reading.elapsed_ns, &work);
+        for (end_ns, elapsed_ns) in reading.parts(PARTS) {
+            self.window.push(end_ns, elapsed_ns, &work);
+        }
         self.worst.observe(reading.end_ns, worst);
         let (sum, latest) = (self.window.sum(), self.window.latest(FAST_NS));
         let now = self.window.latest(AT_ONCE_NS);
@@ -165,7 +184,12 @@ impl Amplification {
             paired: context.calibration.paired(),
             alone: context.calibration.alone(),
             repeated_per_s: self.worst.failures_per_s(),
+            view_s: seconds,
             fast_s: latest_s,
+            late_per_s: context
+                .servers
+                .of(self.connected_per_s, latest_s)
+                .map(|server| server.late_per_s),
             silent_ns: self.silent_ns,
             held: self.held_ns > 0,
             config,
@@ -175,15 +199,30 @@ impl Amplification {
         if self.coverage < 0.5 {
             finding = finding.at_most(Level::Watch);
         }
-        let symptoms = self.symptoms(&signs, latest_s);
+        let symptoms = self.symptoms(&signs, is_silent, context);
         let storm = finding.wanted == Level::Veto && finding.cause == Cause::RetryStorm;
-        self.held_ns = if storm {
+        self.storm_ns = if storm {
+            self.storm_ns.saturating_add(reading.elapsed_ns)
+        } else {
+            0
+        };
+        self.held_ns = if storm && (self.held_ns > 0 || self.storm_ns >= finding.hold.veto_ns) {
             HELD_NS
         } else {
             self.held_ns.saturating_sub(reading.elapsed_ns)
         };
         self.silent_ns = if is_silent {
             self.silent_ns.saturating_add(reading.elapsed_ns)
+        } else {
+            0
+        };
+        self.serves = Server {
+            accepts_per_s: fast.accepts_per_s,
+            late_per_s: fast.late_per_s,
+        };
+        self.connected_per_s = fast.connects_per_s;
+        self.full_ns = if fast.refused_share() >= FULL {
+            self.full_ns.saturating_add(reading.elapsed_ns)
         } else {
             0
         };
@@ -201,6 +240,26 @@ impl Amplification {
         finding
     }
 
+    /// Gives memory back that it needs only while something happens.
+    pub(super) fn release(&mut self) {
+        self.window.release();
+    }
+
+    /// Whether nothing of what happened is left in what it looks at.
+    #[must_use]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.alpha.is_none()
+            && self.phases.phase() == Phase::Healthy
+            && !self.risk.is_said()
+            && [
+                self.silent_ns,
+                self.full_ns,
+                self.storm_ns,
+                self.held_ns,
+                self.harmless_ns,
+            ] == [0; 5]
+    }
+
     /// alpha; `None` when nobody asks for work.
     #[must_use]
     pub(super) const fn value(&self) -> Option<f64> {
@@ -213,9 +272,27 @@ impl Amplification {
         self.turned
     }
 
+    /// What it does for those that connect to it.
+    #[must_use]
+    pub(super) const fn serves(&self) -> Server {
+        self.serves
+    }
+
+    /// Work per second that the other side gets done although no answer arrives; `None` where that does not show. A back
+    /// end on this host is seen to answer those who are gone. Of another one it shows when its queue is full: then it
+    /// takes what it has worked off, and refuses the rest.
+    fn worked_per_s(&self, fast: &View, fast_s: f64, context: &Context) -> Option<f64> {
+        let server = context.servers.of(self.connected_per_s, fast_s);
+        let seen = server.map(|server| server.late_per_s);
+        let inferred = (self.full_ns >= FULL_NS).then_some(fast.out_per_s - fast.refused_per_s);
+        seen.into_iter().chain(inferred).reduce(f64::max)
+    }
+
     /// Both windows have to show what begins; what is seen at once tells how it goes on.
-    fn symptoms(&self, signs: &Signs<'_>, fast_s: f64) -> Symptoms {
-        let fast = signs.fast;
+    fn symptoms(&self, signs: &Signs<'_>, is_silent: bool, context: &Context) -> Symptoms {
+        let (fast, fast_s) = (signs.fast, signs.fast_s);
+        let worked_per_s = self.worked_per_s(fast, fast_s, context).filter(|_| is_silent);
+        let answered_per_s = self.risk.answered_per_s().max(worked_per_s.unwrap_or(0.0));
         let needed_per_s = self.pasts.alpha.mean().unwrap_or(0.0) * fast.in_per_s;
         let usual_in_per_s = self.pasts.inbound.mean();
         let begun = self.phases.phase() != Phase::Healthy;
@@ -231,7 +308,10 @@ impl Amplification {
             refused_share: fast.refused_share(),
             taken_per_s: fast.out_per_s - fast.failures_per_s,
             needed_per_s,
-            drains: fast.out_per_s < DRAINS * self.risk.answered_per_s(),
+            is_silent,
+            is_served: fast.responses_per_s >= SERVED * needed_per_s,
+            worked_per_s,
+            drains: fast.out_per_s < DRAINS * answered_per_s,
         }
     }
 
@@ -270,7 +350,9 @@ impl Amplification {
                 .unanswered
                 .learn(at, fast.unanswered_of(floor_per_s), how(false));
         }
-        self.pasts.inbound.learn(view.in_per_s, seconds, how(false));
+        self.pasts.inbound.learn(at, view.in_per_s, how(false));
+        let given_up = fast.given_up_of(config.floor_per_s);
+        self.pasts.given_up.learn(at, given_up, how(false));
         self.pasts.packets.learn(at, view.packets_out_per_s, how(false));
         if !wrong {
             if let Some(one_way) = view.goes_one_way() {
@@ -315,7 +397,9 @@ impl Amplification {
         self.trajectory.clear();
         self.phases = Phases::default();
         self.worst = Worst::default();
-        (self.silent_ns, self.held_ns) = (0, 0);
+        self.serves = Server::default();
+        self.connected_per_s = 0.0;
+        (self.silent_ns, self.full_ns, self.storm_ns, self.held_ns) = (0, 0, 0, 0);
     }
 
     /// What a verdict shows.
@@ -361,6 +445,7 @@ impl Amplification {
         evidence.feature("requests_per_s", view.requests_per_s);
         evidence.feature("responses_per_s", view.responses_per_s);
         evidence.feature("unanswered_share", view.unanswered_share);
+        evidence.feature("given_up_per_s", view.given_up_per_s);
         evidence.feature("retransmits_per_s", view.retransmits_per_s);
         evidence.feature("resets_in_per_s", view.resets_in_per_s);
         evidence.feature("packets_out_per_s", view.packets_out_per_s);

@@ -28,6 +28,12 @@ pub(super) struct Symptoms {
     pub(super) taken_per_s: f64,
     /// Work out per second that would do for what is asked.
     pub(super) needed_per_s: f64,
+    /// Hardly any of the usual answers come.
+    pub(super) is_silent: bool,
+    /// Nearly all that is needed is answered, at the first or at a later attempt.
+    pub(super) is_served: bool,
+    /// Work per second that the other side gets done although its answers do not arrive; `None` where that does not show.
+    pub(super) worked_per_s: Option<f64>,
     /// What is sent is clearly less than was answered before: queues can only shrink.
     pub(super) drains: bool,
 }
@@ -71,6 +77,10 @@ impl Aftermath {
         self.gone_ns = self.gone_ns.saturating_add(elapsed_ns);
         if self.gone_ns <= LINGER_NS {
             self.before = symptoms.failed;
+            // Retries that are still under way only add to what is sent: if even so it is less, it stays less.
+            if drains && self.phase.is_none() {
+                self.phase = Some(Phase::Recovering);
+            }
             return;
         }
         self.compared_ns = self.compared_ns.saturating_add(elapsed_ns);
@@ -82,6 +92,7 @@ impl Aftermath {
         let shrinks = symptoms.failed < (1.0 - share.max(NOISE_OF_SHRINKING * symptoms.noise)) * self.before;
         self.phase = Some(match (shrinks || drains, symptoms.amplifying) {
             (true, _) => Phase::Recovering,
+            (false, true) if symptoms.is_served && !metastable => Phase::Amplifying,
             (false, true) => Phase::Metastable,
             (false, false) => Phase::Overloaded,
         });
@@ -98,9 +109,11 @@ impl Aftermath {
 pub(super) struct Phases {
     phase: Phase,
     since_ns: Option<u64>,
-    /// Something set it off: more load than usual, or another side that took nothing.
+    /// Something set it off: more load than usual, another side that took nothing, or one that took it and answered
+    /// nothing.
     loaded: bool,
     refused: bool,
+    silent: bool,
     /// A queue was full while there was more load than usual.
     full: bool,
     aftermath: Aftermath,
@@ -147,12 +160,17 @@ impl Phases {
         self.refused |= symptoms.failing
             && symptoms.usual_inbound_per_s.is_some()
             && symptoms.taken_per_s < TAKEN_LITTLE * symptoms.needed_per_s;
+        self.silent |= symptoms.failing && symptoms.is_silent;
         let taken = |share: f64| symptoms.taken_per_s >= share * symptoms.needed_per_s;
+        let worked = symptoms
+            .worked_per_s
+            .is_some_and(|worked| worked >= TAKEN_AGAIN * symptoms.needed_per_s);
         let ended = symptoms.needed_per_s > 0.0
-            && match (self.loaded, self.refused) {
-                (true, _) => taken(TAKEN_LITTLE),
-                (false, true) => taken(TAKEN_AGAIN),
-                (false, false) => false,
+            && match (self.loaded, self.refused, self.silent) {
+                (true, ..) => taken(TAKEN_LITTLE),
+                (false, true, _) => taken(TAKEN_AGAIN),
+                (false, false, true) => worked,
+                (false, false, false) => false,
             };
         // What is gone is not back because a little more is asked for by chance.
         let begun = self.aftermath.gone_ns > 0;
@@ -162,7 +180,8 @@ impl Phases {
             self.aftermath.step(elapsed_ns, symptoms, symptoms.drains || emptied);
         } else if gone && begun {
             self.aftermath.phase = Some(Phase::Recovering);
-        } else {
+        } else if self.aftermath.phase != Some(Phase::Metastable) {
+            // What sustains itself does so whatever else is asked for meanwhile.
             self.aftermath = Aftermath::default();
         }
         match (self.aftermath.phase, symptoms.amplifying) {
@@ -179,7 +198,7 @@ impl Phases {
         }
         self.calm_ns += elapsed_ns;
         if self.calm_ns >= HEALTHY_NS {
-            (self.loaded, self.refused, self.full) = (false, false, false);
+            (self.loaded, self.refused, self.silent, self.full) = (false, false, false, false);
             Phase::Healthy
         } else {
             Phase::Recovering
@@ -213,6 +232,9 @@ mod tests {
                     refused_share: 0.0,
                     taken_per_s: 4.0 * inbound_per_s,
                     needed_per_s: *inbound_per_s,
+                    is_silent: false,
+                    is_served: false,
+                    worked_per_s: None,
                     drains: false,
                 };
                 phases.step(now_ns, STEP_NS, &symptoms);
@@ -257,28 +279,98 @@ mod tests {
         assert_eq!(phases, [Phase::Amplifying]);
     }
 
+    /// What a scope shows whose usual load is 100 and whose requests all fail.
+    fn all_fails() -> Symptoms {
+        Symptoms {
+            amplifying: true,
+            failing: true,
+            inbound_per_s: 100.0,
+            usual_inbound_per_s: Some(100.0),
+            failed: 1.0,
+            noise: 0.02,
+            usual_noise: 0.0,
+            refused_share: 0.0,
+            taken_per_s: 400.0,
+            needed_per_s: 100.0,
+            is_silent: false,
+            is_served: false,
+            worked_per_s: None,
+            drains: false,
+        }
+    }
+
+    /// Lets the same be seen for some seconds; the phases it names.
+    fn see(phases: &mut Phases, now_ns: &mut u64, seconds: u64, symptoms: &Symptoms) -> Vec<Phase> {
+        let mut seen = vec![];
+        for _ in 0..seconds * SECOND_NS / STEP_NS {
+            *now_ns += STEP_NS;
+            phases.step(*now_ns, STEP_NS, symptoms);
+            seen.push(phases.phase());
+        }
+        seen.dedup();
+        seen
+    }
+
     #[test]
     fn a_back_end_that_takes_again_and_answers_nothing_is_a_trigger_that_is_gone() {
-        let mut phases = Phases::default();
-        let mut step = |second: u64, taken_per_s| {
-            let symptoms = Symptoms {
-                amplifying: true,
-                failing: true,
-                inbound_per_s: 100.0,
-                usual_inbound_per_s: Some(100.0),
-                failed: 4.0,
-                noise: 0.02,
-                usual_noise: 0.0,
-                refused_share: 0.0,
-                taken_per_s,
-                needed_per_s: 100.0,
-                drains: false,
-            };
-            phases.step(second * SECOND_NS, SECOND_NS, &symptoms);
-            phases.phase()
+        let (mut phases, mut now_ns) = (Phases::default(), 0);
+        let taken = |taken_per_s| Symptoms {
+            taken_per_s,
+            ..all_fails()
         };
-        assert!((1..=5).all(|second| step(second, 0.0) == Phase::Amplifying));
-        let after: Vec<_> = (6..=8).map(|second| step(second, 400.0)).collect();
-        assert!(after.contains(&Phase::Metastable), "{after:?}");
+        assert_eq!(see(&mut phases, &mut now_ns, 5, &taken(0.0)), [Phase::Amplifying]);
+        let after = see(&mut phases, &mut now_ns, 3, &taken(400.0));
+        assert_eq!(after, [Phase::Amplifying, Phase::Metastable]);
+    }
+
+    #[test]
+    fn a_back_end_that_works_again_but_answers_too_late_is_a_trigger_that_is_gone() {
+        let (mut phases, mut now_ns) = (Phases::default(), 0);
+        let works = |worked_per_s| Symptoms {
+            is_silent: true,
+            worked_per_s,
+            ..all_fails()
+        };
+        for slow in [None, Some(50.0)] {
+            assert_eq!(
+                see(&mut phases, &mut now_ns, 5, &works(slow)),
+                [Phase::Amplifying],
+                "{slow:?}"
+            );
+        }
+        let after = see(&mut phases, &mut now_ns, 2, &works(Some(200.0)));
+        assert_eq!(after, [Phase::Amplifying, Phase::Metastable]);
+    }
+
+    #[test]
+    fn a_queue_that_can_only_shrink_is_a_recovery_at_once() {
+        let (mut phases, mut now_ns) = (Phases::default(), 0);
+        let trigger = Symptoms {
+            inbound_per_s: 300.0,
+            needed_per_s: 300.0,
+            ..all_fails()
+        };
+        see(&mut phases, &mut now_ns, 2, &trigger);
+        let drains = Symptoms {
+            drains: true,
+            ..all_fails()
+        };
+        assert_eq!(see(&mut phases, &mut now_ns, 4, &drains), [Phase::Recovering]);
+    }
+
+    #[test]
+    fn more_load_for_a_moment_does_not_end_what_sustains_itself() {
+        let (mut phases, mut now_ns) = (Phases::default(), 0);
+        let load = |inbound_per_s| Symptoms {
+            inbound_per_s,
+            needed_per_s: inbound_per_s,
+            ..all_fails()
+        };
+        see(&mut phases, &mut now_ns, 2, &load(300.0));
+        see(&mut phases, &mut now_ns, 2, &load(100.0));
+        for inbound_per_s in [160.0, 300.0, 100.0] {
+            let seen = see(&mut phases, &mut now_ns, 2, &load(inbound_per_s));
+            assert_eq!(seen, [Phase::Metastable], "{inbound_per_s}");
+        }
     }
 }

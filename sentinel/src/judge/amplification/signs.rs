@@ -1,7 +1,7 @@
 //! The signs of a storm, and what they ask for together. Looks at two windows and at the scope's own past; remembers
 //! nothing itself.
 //!
-//! Independent signs: alpha is above its own past; work fails (it is refused, or answers that used to come do not);
+//! Independent signs: alpha is above its own past; work fails (it is refused, given up, or answers that used to come do not);
 //! segments are lost; attempts fail at one destination again and again. One is worth a `watch`, two that last a `veto`.
 
 use crate::config::AmplificationConfig;
@@ -44,6 +44,8 @@ const HELD: f64 = 0.7;
 const CHANCE: f64 = 3.0;
 /// More work in than this many times the usual is load, which explains some failures and retries.
 const LOADED: f64 = 1.5;
+/// Share of what is usually asked that an overloaded back end still takes.
+const TAKEN: f64 = 0.5;
 /// Share of work out that fails: beyond doubt, or when the past knows less of it.
 const FAILING_SHARE: f64 = 0.3;
 const UNANSWERED_SHARE: f64 = 0.5;
@@ -52,15 +54,19 @@ const UNUSUAL_SHARE: f64 = 0.12;
 const CLIENT_SHARE: f64 = 0.5;
 /// Answers at most this share of what is usually asked and answered: they used to come and do not.
 const SILENT_SHARE: f64 = 0.5;
-/// Half of it refused, and alpha this many times its usual: retries have begun. With less refused it has to come nearer to
-/// `storm_ratio`; while load explains it, and without a past, to reach it.
+/// Half of it refused, and alpha this many times its usual: retries have begun. With nearly all refused the first of them
+/// tell, with less it has to come nearer to `storm_ratio`; while load explains it, and without a past, to reach it.
 const STORM_BEGINS: f64 = 1.25;
+const STORM_ALL_REFUSED: f64 = 0.8;
+const STORM_FIRST: f64 = 1.1;
 const STORM_SHARE: f64 = 0.75;
 const STORM_REFUSED: f64 = 0.5;
 /// Retries cannot be more than what failed: with less than this share of the surplus explained it is something else.
 const EXPLAINED_SHARE: f64 = 0.75;
 /// Without a past nearly all has to be refused: one of several back ends may always have been dead.
 const REFUSED_SHARE_WITHOUT_PAST: f64 = 0.8;
+/// And of what is given up instead, the back end has to answer at least this share, too late: the rest waits in its queue.
+const LATE_SHARE_WITHOUT_PAST: f64 = 0.25;
 /// Share of segments sent again that no healthy network shows.
 const LOSSY_SHARE: f64 = 0.05;
 /// Share of the failures that one destination has to take.
@@ -80,6 +86,8 @@ pub(super) struct Pasts {
     /// Share of work out that is refused, and that stays without an answer: requests under way make the latter restless.
     pub(super) refused: Past,
     pub(super) unanswered: Past,
+    /// Share of work out whose connection ends without an answer.
+    pub(super) given_up: Baseline,
     /// Packets out per second.
     pub(super) packets: Past,
     /// Share of its time in which its traffic was one-way; `None` until known.
@@ -102,11 +110,14 @@ pub(super) struct Signs<'a> {
     pub(super) alone: f64,
     /// Attempts per second that fail at one destination.
     pub(super) repeated_per_s: Option<f64>,
-    /// Seconds that what is seen at once covers.
+    /// Seconds that the last two and what is seen at once cover.
+    pub(super) view_s: f64,
     pub(super) fast_s: f64,
+    /// Answers per second that the back end gives to those who are gone, where it runs on this host.
+    pub(super) late_per_s: Option<f64>,
     /// How long the usual answers have been missing.
     pub(super) silent_ns: u64,
-    /// A moment ago a `veto` was asked for because of retries: a little less keeps it up.
+    /// A moment ago there was a storm: a little less keeps it up.
     pub(super) held: bool,
     pub(super) config: &'a AmplificationConfig,
 }
@@ -143,7 +154,7 @@ impl Signs<'_> {
     /// Work fails more than it ever should, or more than this scope is used to.
     pub(super) fn is_failing(&self, view: &View) -> bool {
         match view.alpha {
-            Some(_) => self.is_refused(view) || self.is_unanswered(view, UNUSUAL_SHARE),
+            Some(_) => self.is_refused(view) || self.is_unanswered(view, UNUSUAL_SHARE) || self.is_in_vain(view),
             None => self.is_failing_client(view),
         }
     }
@@ -187,6 +198,26 @@ impl Signs<'_> {
             && self.is_unusual(&self.pasts.unanswered, view.unanswered_of(self.config.floor_per_s))
     }
 
+    /// Requests are given up that used to be answered: their connections ended, so they are not only slow. Some end with a
+    /// last word by nature, so without a past it tells nothing.
+    fn is_given_up(&self, view: &View) -> bool {
+        let share = view.given_up_of(self.config.floor_per_s);
+        view.given_up_per_s >= self.at_least(self.config.floor_per_s / 2.0)
+            && share >= self.at_least(FAILING_SHARE)
+            && self.pasts.given_up.exceeded(share, SIGMAS)
+    }
+
+    /// Without a past: nearly all is given up, hardly an answer comes, and the back end is seen to work for those who are gone.
+    /// Whoever asks for no answer has a back end that gives none. So an overload is known that was there before the agent.
+    fn is_in_vain(&self, view: &View) -> bool {
+        !self.pasts.alpha.is_ready()
+            && view.given_up_of(self.config.floor_per_s) >= REFUSED_SHARE_WITHOUT_PAST
+            && view.responses_per_s < SILENT_SHARE * view.in_per_s
+            && self
+                .late_per_s
+                .is_some_and(|late| late >= LATE_SHARE_WITHOUT_PAST * view.given_up_per_s)
+    }
+
     /// Hardly any of the usual answers comes, although as much is asked: not only new work that is slow to begin with.
     pub(super) fn is_silent(&self) -> bool {
         let view = self.fast;
@@ -203,6 +234,12 @@ impl Signs<'_> {
         })
     }
 
+    /// Half of what is usually asked is taken, and more: a back end that is dead takes nothing, whatever the load.
+    fn is_taken(&self, view: &View, usual: f64) -> bool {
+        let asked = self.pasts.inbound.mean().unwrap_or(0.0) * usual;
+        view.out_per_s - view.refused_per_s >= TAKEN * asked
+    }
+
     fn is_lossy(&self, view: &View) -> bool {
         view.retransmits_per_s >= self.config.floor_per_s / 2.0
             && view.retransmits_per_s >= LOSSY_SHARE * view.packets_out_per_s
@@ -212,20 +249,30 @@ impl Signs<'_> {
         view.refused_per_s >= self.config.floor_per_s && view.refused_share() > CLIENT_SHARE
     }
 
-    /// Seen at once: refused, and more goes out for what comes in than ever does in so short a time.
+    /// Seen at once: refused or given up, and more goes out for what comes in than ever does in so short a time.
     fn is_storm(&self) -> bool {
         let (view, ratio) = (self.at_once, self.config.storm_ratio);
-        let refused = view.refused_share();
+        let given_up = if self.is_given_up(view) || self.is_in_vain(view) {
+            view.given_up_of(self.config.floor_per_s)
+        } else {
+            0.0
+        };
+        let refused = if self.is_refused(view) {
+            view.refused_share()
+        } else {
+            0.0
+        };
+        let refused = refused.max(given_up);
         view.out_per_s >= self.config.floor_per_s
             && refused >= FAILING_SHARE
-            && self.is_refused(view)
             && view.alpha.is_some_and(|alpha| match self.pasts.alpha.mean() {
                 Some(usual) => {
                     let usual = usual.max(1.0);
-                    let times = match (self.is_loaded(), refused >= STORM_REFUSED) {
-                        (true, _) => ratio,
-                        (false, true) => STORM_BEGINS,
-                        (false, false) => STORM_SHARE * ratio,
+                    let times = match refused {
+                        _ if self.is_loaded() && self.is_taken(view, usual) => ratio,
+                        share if share >= STORM_ALL_REFUSED => STORM_FIRST,
+                        share if share >= STORM_REFUSED => STORM_BEGINS,
+                        _ => STORM_SHARE * ratio,
                     };
                     let past = &self.pasts.alpha_at_once;
                     alpha >= times * usual && past.exceeded(self.at, alpha, SIGMAS, self.paired)
@@ -252,7 +299,8 @@ impl Signs<'_> {
                 Level::Veto
             };
             if refused {
-                return found(wanted, cause, if cause == Cause::FanOut { HOLD_WEAK } else { HOLD });
+                let clear = cause != Cause::FanOut && self.is_beyond_chance(alpha, ratio);
+                return found(wanted, cause, if clear { HOLD } else { HOLD_WEAK });
             }
             if self.silent_ns >= SILENT_NS && cause == Cause::RetryStorm {
                 return found(wanted, cause, HOLD_STORM);
@@ -271,6 +319,13 @@ impl Signs<'_> {
             return found(Level::Watch, Cause::Undetermined, HOLD);
         }
         quiet()
+    }
+
+    /// So far above `ratio` that the number of requests seen explains no such excess: one standard deviation.
+    fn is_beyond_chance(&self, alpha: f64, ratio: f64) -> bool {
+        let requests = self.view.in_per_s * self.view_s;
+        let surplus = (alpha - 1.0).max(0.0) * requests;
+        self.held || alpha - surplus.sqrt() / requests.max(1.0) > ratio
     }
 
     /// A little is tried again because more is asked for than usual: it goes when the load goes, or is judged then.

@@ -12,7 +12,8 @@ const SENDS_PER_S: f64 = 10.0;
 const ONE_WAY_PER_S: f64 = 1000.0;
 const ONE_WAY_RETURN: f64 = 0.01;
 
-/// What a scope sent and received.
+/// What a scope sent and received. Ten of these are kept for each scope: what is rarer than packets is counted in half
+/// the width, and stays at its highest where that is not enough.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Work {
     pub(super) work_out: u64,
@@ -21,9 +22,12 @@ pub(super) struct Work {
     responses: u64,
     attempts: u64,
     connects: u64,
-    failures: u64,
-    retransmits: u64,
-    resets_in: u64,
+    failures: u32,
+    retransmits: u32,
+    resets_in: u32,
+    given_up: u32,
+    accepts: u32,
+    answers: u32,
     packets_out: u64,
     packets_in: u64,
 }
@@ -37,9 +41,12 @@ impl Work {
             responses: net.opened_turns_in,
             attempts: net.connect_attempts,
             connects: net.connects,
-            failures: net.connect_failures,
-            retransmits: net.retransmits,
-            resets_in: net.resets_in,
+            failures: narrow(net.connect_failures),
+            retransmits: narrow(net.retransmits),
+            resets_in: narrow(net.resets_in),
+            given_up: narrow(net.given_up),
+            accepts: narrow(net.accepts),
+            answers: narrow(net.accepted_turns_out),
             packets_out: net.external.egress_packets.saturating_add(net.loopback.egress_packets),
             packets_in: net
                 .external
@@ -54,7 +61,7 @@ impl Work {
         let hanging = self
             .attempts
             .saturating_sub(self.connects)
-            .saturating_sub(self.failures);
+            .saturating_sub(self.failures.into());
         self.requests.saturating_sub(self.responses).saturating_add(hanging)
     }
 
@@ -71,6 +78,10 @@ impl Work {
     }
 }
 
+fn narrow(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 impl Counts for Work {
     fn add(&mut self, other: &Self) {
         self.work_out = self.work_out.saturating_add(other.work_out);
@@ -82,6 +93,9 @@ impl Counts for Work {
         self.failures = self.failures.saturating_add(other.failures);
         self.retransmits = self.retransmits.saturating_add(other.retransmits);
         self.resets_in = self.resets_in.saturating_add(other.resets_in);
+        self.given_up = self.given_up.saturating_add(other.given_up);
+        self.accepts = self.accepts.saturating_add(other.accepts);
+        self.answers = self.answers.saturating_add(other.answers);
         self.packets_out = self.packets_out.saturating_add(other.packets_out);
         self.packets_in = self.packets_in.saturating_add(other.packets_in);
     }
@@ -95,6 +109,8 @@ pub(super) struct View {
     pub(super) out_per_s: f64,
     pub(super) in_per_s: f64,
     pub(super) attempts_per_s: f64,
+    /// Attempts that were established.
+    pub(super) connects_per_s: f64,
     /// Attempts that were refused or given up.
     pub(super) failures_per_s: f64,
     /// Their share of all attempts.
@@ -106,6 +122,9 @@ pub(super) struct View {
     pub(super) unanswered_share: Option<f64>,
     /// Refused, or reset before it was answered: what cannot be only slow.
     pub(super) refused_per_s: f64,
+    /// Connections that ended after a request without an answer: what is over, and not only slow. Those that somebody's
+    /// last word ends by nature are among them, so it tells nothing without a past.
+    pub(super) given_up_per_s: f64,
     /// Refused or unanswered.
     pub(super) failed_per_s: f64,
     /// Share of work out that fails, 0 to 1.
@@ -115,6 +134,10 @@ pub(super) struct View {
     pub(super) packets_out_per_s: f64,
     pub(super) packets_in_per_s: f64,
     pub(super) raw_ratio: Option<f64>,
+    /// Connections accepted.
+    pub(super) accepts_per_s: f64,
+    /// Answers it gave that were met with a reset: whoever had asked was gone.
+    pub(super) late_per_s: f64,
 }
 
 impl View {
@@ -125,27 +148,33 @@ impl View {
         let in_per_s = per_s(work.work_in);
         let unanswered = work.unanswered();
         // A refused attempt is answered by a reset as well; a peer may also reset what it has answered already.
-        let reset = work.resets_in.saturating_sub(work.failures).min(unanswered);
-        let failed = work.failures.saturating_add(unanswered);
+        let not_of_attempts = u64::from(work.resets_in).saturating_sub(work.failures.into());
+        let reset = not_of_attempts.min(unanswered);
+        let met_with_reset = (not_of_attempts - reset).min(u64::from(work.answers));
+        let failed = u64::from(work.failures).saturating_add(unanswered);
         Self {
             alpha: share(work.work_out, work.work_in).filter(|_| in_per_s >= INBOUND_PER_S),
             out_per_s: per_s(work.work_out),
             in_per_s,
             attempts_per_s: per_s(work.attempts),
-            failures_per_s: per_s(work.failures),
-            failing_share: share(work.failures, work.attempts),
+            connects_per_s: per_s(work.connects),
+            failures_per_s: per_s(work.failures.into()),
+            failing_share: share(work.failures.into(), work.attempts),
             requests_per_s: per_s(work.requests),
             responses_per_s: per_s(work.responses),
             unanswered_per_s: per_s(unanswered),
             unanswered_share: share(unanswered, work.work_out).map(|share| share.min(1.0)),
-            refused_per_s: per_s(work.failures.saturating_add(reset)),
+            refused_per_s: per_s(u64::from(work.failures).saturating_add(reset)),
+            given_up_per_s: per_s(work.given_up.into()),
             failed_per_s: per_s(failed),
             failed_share: share(failed, work.work_out).map(|share| share.min(1.0)),
-            retransmits_per_s: per_s(work.retransmits),
-            resets_in_per_s: per_s(work.resets_in),
+            retransmits_per_s: per_s(work.retransmits.into()),
+            resets_in_per_s: per_s(work.resets_in.into()),
             packets_out_per_s: per_s(work.packets_out),
             packets_in_per_s: per_s(work.packets_in),
             raw_ratio: share(work.packets_out, work.packets_in),
+            accepts_per_s: per_s(work.accepts.into()),
+            late_per_s: per_s(met_with_reset),
         }
     }
 
@@ -160,6 +189,11 @@ impl View {
     }
 
     /// The same of what stays without an answer.
+    pub(super) fn given_up_of(&self, floor_per_s: f64) -> f64 {
+        share_of(self.given_up_per_s, self.out_per_s.max(floor_per_s))
+    }
+
+    /// Share of work out that stays without an answer, of at least so much work.
     pub(super) fn unanswered_of(&self, floor_per_s: f64) -> f64 {
         share_of(self.unanswered_per_s, self.out_per_s.max(floor_per_s))
     }
@@ -216,6 +250,28 @@ mod tests {
             ..Net::default()
         });
         assert_eq!((view.refused_per_s, view.failed_share), (0.0, Some(0.0)));
+    }
+
+    #[test]
+    fn an_answer_that_is_met_with_a_reset_came_too_late() {
+        let late = view(Net {
+            accepts: 100,
+            accepted_turns_in: 100,
+            accepted_first_turns: 100,
+            accepted_turns_out: 80,
+            resets_in: 60,
+            ..Net::default()
+        });
+        assert_eq!((late.accepts_per_s, late.late_per_s), (50.0, 30.0));
+        let refused = view(Net {
+            accepts: 100,
+            accepted_turns_out: 100,
+            connect_attempts: 60,
+            connect_failures: 60,
+            resets_in: 60,
+            ..Net::default()
+        });
+        assert_eq!(refused.late_per_s, 0.0, "its own attempts were refused");
     }
 
     #[test]

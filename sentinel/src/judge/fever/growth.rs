@@ -33,6 +33,9 @@ const LEAST_BEST_S: f64 = 40.0;
 /// A horizon is within a trend up to this share of the time it was seen for.
 const SEEN: f64 = 0.9;
 
+/// Which witness of a change tells what is left.
+const USED: usize = 1;
+
 /// What a trend has to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
@@ -125,6 +128,20 @@ impl Growth {
     #[must_use]
     pub(super) fn of_late(&self) -> f64 {
         self.short[0].total().0
+    }
+
+    /// What is left fell by this over the same time, MB; `None` where that was not measured.
+    #[must_use]
+    pub(super) fn used_of_late(&self) -> Option<f64> {
+        self.short[0].witness(USED)
+    }
+
+    /// The last complete step of the shortest horizon rose by half of what all of them did in the mean.
+    #[must_use]
+    pub(super) fn goes_on_now(&self) -> bool {
+        let (risen, seconds) = self.short[0].total();
+        let (last, last_s) = self.short[0].last();
+        last * seconds >= GOING_ON * risen * last_s
     }
 
     /// Rise over each horizon, MB; 0 over those that are not kept yet.

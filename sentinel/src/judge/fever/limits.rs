@@ -7,7 +7,7 @@ const RESERVE_MB: f64 = 40.0;
 const RESERVE_SHARE: f64 = 0.005;
 
 /// The limits of a scope, MB.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::judge) struct Limits {
     /// What the nearest limit of the scope or of a cgroup above it still allows, and that limit.
     own: Option<Room>,

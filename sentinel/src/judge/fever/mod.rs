@@ -17,7 +17,7 @@ use crate::{config::FeverConfig, sense::sample::Mem};
 
 use super::{
     context::Context,
-    evidence::{Evidence, Finding, Reading, SECOND_NS, ratio},
+    evidence::{Evidence, Finding, PARTS, Reading, SECOND_NS, ratio},
     statistics::{
         Learn, Past,
         steps::Change,
@@ -47,9 +47,9 @@ const HOLD: Hold = Hold {
     readings: 2,
     clear_ns: 3 * SECOND_NS,
 };
-/// A jump has happened when it is seen.
+/// A jump that is given back at once is none.
 const HOLD_BURST: Hold = Hold {
-    watch_ns: 0,
+    watch_ns: 3 * SECOND_NS,
     readings: 1,
     ..HOLD
 };
@@ -158,7 +158,9 @@ impl Fever {
     ) -> Finding {
         self.count(reading, mem, limits, context, config);
         self.look(reading.seconds(), context);
-        self.trajectory.push(reading.end_ns, self.view.velocity_mb_per_s);
+        for (end_ns, _) in reading.parts(PARTS) {
+            self.trajectory.push(end_ns, self.view.velocity_mb_per_s);
+        }
         let (wanted, cause) = self.trial(limits, context, config).verdict();
         let foreseen = cause == Cause::Leak
             && self.view.trend.zip(self.view.course).is_some_and(|(trend, course)| {
@@ -174,6 +176,22 @@ impl Fever {
         self.baseline.learn(reading.at(), self.view.velocity_mb_per_s, how);
         let hold = if cause == Cause::Burst { HOLD_BURST } else { HOLD };
         Finding { wanted, cause, hold }
+    }
+
+    /// Gives memory back that it needs only while something happens.
+    pub(super) fn release(&mut self) {
+        self.window.release();
+    }
+
+    /// Whether nothing of what happened is left in what it looks at: no page moves, no trend is followed, and no forecast
+    /// waits to be scored.
+    #[must_use]
+    pub(super) fn is_at_rest(&self) -> bool {
+        let view = &self.view;
+        (view.allocated_mb_per_s, view.freed_mb_per_s) == (0.0, 0.0)
+            && view.trend.is_none()
+            && self.seen.is_none()
+            && self.record.as_ref().is_none_or(|record| record.is_settled())
     }
 
     /// Net velocity, MB/s.
@@ -195,7 +213,9 @@ impl Fever {
             failed: mem.failed,
             oom_kills: mem.oom_kills,
         };
-        self.window.push(reading.end_ns, reading.elapsed_ns, &pages);
+        for (end_ns, elapsed_ns) in reading.parts(PARTS) {
+            self.window.push(end_ns, elapsed_ns, &pages);
+        }
         let seconds = reading.seconds();
         self.young_s -= seconds;
         self.now_s = reading.end_ns as f64 / 1e9;
@@ -229,7 +249,10 @@ impl Fever {
             floor_mb_per_s: config.floor_mb_per_s,
             sigmas: context.calibration.paired_sigmas(),
         };
-        self.growth.push(&change, demand);
+        let (bulk, part, parts) = change.split(reading.readings, PARTS);
+        bulk.iter()
+            .chain(std::iter::repeat_n(&part, parts))
+            .for_each(|change| self.growth.push(change, demand));
         self.teeth.push(seconds, change.level, mem.oom_kills + mem.failed > 0);
         self.view.room = room;
     }

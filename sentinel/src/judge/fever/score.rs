@@ -50,6 +50,12 @@ impl Record {
         self.widened.exp()
     }
 
+    /// Whether every forecast has been scored.
+    #[must_use]
+    pub(super) fn is_settled(&self) -> bool {
+        self.spoken.iter().all(Option::is_none)
+    }
+
     /// Remembers a forecast made at `now_s`, unless there was one just before.
     pub(super) fn speak(&mut self, now_s: f64, course: Course, room: Room) {
         let apart_s = APART_S.max(APART_SHARE * course.exhaustion_s);

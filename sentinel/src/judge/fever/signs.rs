@@ -32,15 +32,18 @@ const SPREAD_PARTS: f64 = 60.0;
 /// A scope that just appeared grows because it starts: half of the time there is, and half a minute.
 const YOUNG_PARTS: f64 = 2.0;
 const YOUNG_S: f64 = 30.0;
-/// `watch` needs a part in 25, at most this many seconds, and an end within a week.
-const WATCH_PARTS: f64 = 25.0;
+/// `watch` needs half of that, at most this many seconds, and an end within a week; a scope that just appeared the half too.
+const WATCH_PARTS: f64 = 8.0;
 const WATCH_S: f64 = 320.0;
+const WATCH_YOUNG_PARTS: f64 = 4.0;
 /// Who takes this share of the limit within the shortest horizon loads its data: as much time as is left must have been seen.
 const BULK_SHARE: f64 = 0.1;
 const BULK_MB_PER_S: f64 = 100.0;
 /// With less than this share of the host left its own fall is sign enough.
 const SCARCE_SHARE: f64 = 0.1;
 const WEEK_S: f64 = 604_800.0;
+/// What comes and goes has to rise for as long as is left, or for this many times the time between two falls.
+const FALLS: f64 = 4.0;
 /// A scope that comes down of itself and is now above where it did so before is only vetoed this close to the end.
 const NEAR_S: f64 = 60.0;
 /// Share of the host's rise in one scope from which on it is that scope's own affair.
@@ -99,6 +102,14 @@ impl Trial<'_> {
         if exhaustion_s > WEEK_S || self.seen_s < self.watch_needs_s(exhaustion_s) {
             return None;
         }
+        if self.is_bulk() && !self.growth.goes_on_now() {
+            return None;
+        }
+        if let Some(falls) = trend.falls.filter(|_| !trend.is_free_of_teeth())
+            && self.seen_s < exhaustion_s.min(FALLS * falls.period_s)
+        {
+            return None;
+        }
         let urgent = exhaustion_s <= self.config.horizon.as_secs_f64()
             && self.is_foreseeable(trend, exhaustion_s)
             && (self.is_settled(trend) && self.is_moving(trend) || exhaustion_s <= NEAR_S);
@@ -112,9 +123,15 @@ impl Trial<'_> {
         if self.is_bulk() {
             return exhaustion_s;
         }
-        let least_s = if self.is_young { YOUNG_S } else { 0.0 };
-        let parts = if self.is_host { SPREAD_PARTS } else { WATCH_PARTS };
-        WATCH_S.min(exhaustion_s / parts).max(least_s)
+        if self.is_young {
+            return YOUNG_S.max(exhaustion_s / WATCH_YOUNG_PARTS);
+        }
+        let parts = match self.is_host {
+            true => SPREAD_PARTS,
+            false if exhaustion_s <= SOON_S => SOON_PARTS,
+            false => WATCH_PARTS,
+        };
+        WATCH_S.min(exhaustion_s / parts)
     }
 
     /// True when a trend was seen for long enough to say when it ends.
@@ -178,6 +195,10 @@ impl Trial<'_> {
         let one_scope = self.is_host && self.context.most_grown_mb[0] >= ONE_SCOPE * taken_mb;
         limit_mb.is_some_and(|limit_mb| taken_mb >= BURST_SHARE * limit_mb)
             && self.teeth.of(taken_mb).is_none()
+            && self
+                .growth
+                .used_of_late()
+                .is_none_or(|used_mb| used_mb >= USED_SHARE * taken_mb)
             && !one_scope
     }
 

@@ -11,7 +11,7 @@ use crate::{config::JitterConfig, sense::sample::Sched};
 
 use super::{
     context::Context,
-    evidence::{Evidence, Finding, Reading, SECOND_NS, ratio},
+    evidence::{Evidence, Finding, PARTS, Reading, SECOND_NS, ratio},
     statistics::{At, Baseline, Learn, Past, dispersion::Successive, trajectory::Trajectory, window::Counts},
     verdict::Level,
 };
@@ -116,7 +116,9 @@ impl Jitter {
     ) -> Finding {
         let waits = Waits::from(sched);
         self.throttling.observe(reading, throttled_ns);
-        self.window.push(reading.end_ns, reading.elapsed_ns, &waits);
+        for (end_ns, elapsed_ns) in reading.parts(PARTS) {
+            self.window.push(end_ns, elapsed_ns, &waits);
+        }
         self.second.waits.add(&waits);
         self.second.ns = self.second.ns.saturating_add(reading.elapsed_ns);
         let full = self.second.ns >= SECOND_NS / 20 * 19;
@@ -124,7 +126,9 @@ impl Jitter {
             self.successive.push(self.second.waits.mean_ms().unwrap_or(0.0));
         }
         self.look();
-        self.trajectory.push(reading.end_ns, self.dispersion_ms);
+        for (end_ns, _) in reading.parts(PARTS) {
+            self.trajectory.push(end_ns, self.dispersion_ms);
+        }
         self.signs = self.signs(reading, context, config);
         match self.crowd(context, config) {
             Some(crowd) => self.crowding.rise(reading.seconds(), crowd),
@@ -141,6 +145,20 @@ impl Jitter {
             self.learn(reading);
         }
         finding
+    }
+
+    /// Gives memory back that it needs only while something happens.
+    pub(super) fn release(&mut self) {
+        self.window.release();
+    }
+
+    /// Whether nothing of what happened is left in what it looks at.
+    #[must_use]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.dispersion_ms <= 0.0
+            && self.crowding.evidence() <= 0.0
+            && self.signs.count() == 0
+            && self.throttling.share.is_none_or(|share| share <= 0.0)
     }
 
     /// Dispersion of waits, milliseconds.
@@ -177,17 +195,19 @@ impl Jitter {
             Level::Watch if self.past.waiting.is_ready() || second.crowded => Learn::Slowly,
             _ => Learn::Fully,
         };
+        let seconds = u32::try_from(second.ns / SECOND_NS).unwrap_or(u32::MAX);
         let at = At {
             seconds: second.ns as f64 / 1e9,
+            readings: seconds.clamp(1, reading.readings.max(1)),
             ..reading.at()
         };
         let view = &self.view;
         self.past.dispersion.learn(at, self.dispersion_ms, how);
         self.past.voluntary.learn(at, view.voluntary_per_s, how);
-        self.past.waiting.learn(view.waiting_tasks * 1e3, at.seconds, how);
-        self.past.on_cpu.learn(view.running_tasks * 1e3, at.seconds, how);
+        self.past.waiting.learn(at, view.waiting_tasks * 1e3, how);
+        self.past.on_cpu.learn(at, view.running_tasks * 1e3, how);
         if let Some(tail_ms) = view.tail_ms {
-            self.past.tail.learn(tail_ms, at.seconds, how);
+            self.past.tail.learn(at, tail_ms, how);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A scope's own past: mean and standard deviation with exponential forgetting. It looks only back; the caller decides
 //! how much it may learn from a reading, and nothing at all while something is wrong.
 
+use super::At;
 use crate::judge::verdict;
 
 /// Time constant of forgetting, seconds.
@@ -52,12 +53,19 @@ impl Baseline {
         }
     }
 
-    /// Takes in a value that stands for `seconds`. What is not finite is refused.
-    pub(in crate::judge) fn learn(&mut self, value: f64, seconds: f64, how: Learn) {
+    /// Takes in the value of a reading, or of several in a row. What is not finite is refused.
+    pub(in crate::judge) fn learn(&mut self, at: At, value: f64, how: Learn) {
+        let seconds = at.seconds / f64::from(at.readings.max(1));
         let valid = value.is_finite() && seconds > 0.0 && seconds.is_finite();
         if !valid {
             return;
         }
+        for _ in 0..at.readings {
+            self.learn_once(value, seconds, how);
+        }
+    }
+
+    fn learn_once(&mut self, value: f64, seconds: f64, how: Learn) {
         match how {
             Learn::Fully => self.update(value, seconds, 1.0),
             Learn::Slowly if self.is_ready() => {
@@ -122,10 +130,18 @@ impl Baseline {
 mod tests {
     use super::*;
 
+    fn seconds(seconds: f64) -> At {
+        At {
+            unix_s: 0,
+            seconds,
+            readings: 1,
+        }
+    }
+
     fn constant(value: f64) -> Baseline {
         let mut baseline = Baseline::new(0.01);
         for _ in 0..60 {
-            baseline.learn(value, 1.0, Learn::Fully);
+            baseline.learn(seconds(1.0), value, Learn::Fully);
         }
         baseline
     }
@@ -141,9 +157,9 @@ mod tests {
     fn nan_and_infinity_cannot_enter() {
         let mut baseline = constant(1.0);
         let before = baseline.published();
-        baseline.learn(f64::NAN, 1.0, Learn::Fully);
-        baseline.learn(f64::INFINITY, 1.0, Learn::Fully);
-        baseline.learn(2.0, 0.0, Learn::Fully);
+        baseline.learn(seconds(1.0), f64::NAN, Learn::Fully);
+        baseline.learn(seconds(1.0), f64::INFINITY, Learn::Fully);
+        baseline.learn(seconds(0.0), 2.0, Learn::Fully);
         assert_eq!(baseline.published(), before);
     }
 
@@ -151,11 +167,11 @@ mod tests {
     fn it_learns_nothing_while_something_is_wrong_and_little_while_in_doubt() {
         let mut baseline = constant(1.0);
         for _ in 0..240 {
-            baseline.learn(100.0, 1.0, Learn::Nothing);
+            baseline.learn(seconds(1.0), 100.0, Learn::Nothing);
         }
         assert_eq!(baseline.mean(), Some(1.0));
         for _ in 0..60 {
-            baseline.learn(100.0, 1.0, Learn::Slowly);
+            baseline.learn(seconds(1.0), 100.0, Learn::Slowly);
         }
         let mean = baseline.mean().unwrap();
         assert!(mean > 1.0 && mean < 1.2, "{mean}");
@@ -165,9 +181,24 @@ mod tests {
     fn it_is_not_compared_with_before_it_has_a_past() {
         let mut baseline = Baseline::new(0.01);
         for _ in 0..4 {
-            baseline.learn(1.0, 1.0, Learn::Fully);
+            baseline.learn(seconds(1.0), 1.0, Learn::Fully);
         }
         assert_eq!(baseline.sigmas(50.0), None);
         assert!(!baseline.exceeded(50.0, 2.0));
+    }
+
+    #[test]
+    fn readings_in_a_row_are_learned_as_one_by_one() {
+        let (mut whole, mut parts) = (constant(3.0), constant(3.0));
+        let run = At {
+            unix_s: 0,
+            seconds: 10.0,
+            readings: 50,
+        };
+        whole.learn(run, 1.0, Learn::Fully);
+        (0..50).for_each(|_| parts.learn(seconds(0.2), 1.0, Learn::Fully));
+        let (whole, parts) = (whole.published().unwrap(), parts.published().unwrap());
+        assert_eq!(whole.samples, parts.samples);
+        assert!((whole.mean - parts.mean).abs() < 1e-9 && (whole.sigma - parts.sigma).abs() < 1e-9);
     }
 }

@@ -18,6 +18,8 @@ pub(in crate::judge) struct At {
     pub(in crate::judge) unix_s: u64,
     /// Real time the reading covers, seconds.
     pub(in crate::judge) seconds: f64,
+    /// How many readings in a row had this value, each a part of these seconds.
+    pub(in crate::judge) readings: u32,
 }
 
 /// Sigmas above the mean that are still called equal.
@@ -52,12 +54,14 @@ impl Past {
         // The distance is taken before the value moves the mean: no reading is compared with itself.
         if let Some(sigmas) = self.baseline.sigmas(value) {
             match how {
-                Learn::Fully => self.rank.learn(sigmas, at.seconds),
-                Learn::Slowly => self.rank.learn(sigmas.min(baseline::DOUBT_SIGMAS), at.seconds),
+                Learn::Fully => self.rank.learn(sigmas, at.seconds, at.readings),
+                Learn::Slowly => self
+                    .rank
+                    .learn(sigmas.min(baseline::DOUBT_SIGMAS), at.seconds, at.readings),
                 Learn::Nothing => {}
             }
         }
-        self.baseline.learn(value, at.seconds, how);
+        self.baseline.learn(at, value, how);
         self.lived_s += at.seconds;
         if self.lived_s >= RHYTHM_AFTER_S {
             let rhythm = self.rhythm.get_or_insert_with(|| Box::new(Rhythm::new()));
@@ -124,6 +128,7 @@ mod tests {
         let at = |second: u64| At {
             unix_s: second,
             seconds: 1.0,
+            readings: 1,
         };
         // One reading in twenty is at 20: four sigmas up, but not rare.
         for second in 0..1000 {

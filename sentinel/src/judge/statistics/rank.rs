@@ -43,14 +43,16 @@ impl Rank {
         }
     }
 
-    /// Takes in a magnitude that stands for `seconds`. What is not finite is refused.
-    pub(in crate::judge) fn learn(&mut self, value: f64, seconds: f64) {
+    /// Takes in the magnitude of so many readings in a row, which together stand for `seconds`. What is not finite is
+    /// refused.
+    pub(in crate::judge) fn learn(&mut self, value: f64, seconds: f64, readings: u32) {
         if !value.is_finite() || !seconds.is_finite() || seconds <= 0.0 {
             return;
         }
         self.unit_weight *= (seconds / HALF_LIFE_S).min(64.0).exp2();
-        self.weights[self.position(value) as usize] += self.unit_weight as f32;
-        self.total += self.unit_weight;
+        let weight = self.unit_weight * f64::from(readings);
+        self.weights[self.position(value) as usize] += weight as f32;
+        self.total += weight;
         if self.unit_weight > RESCALE {
             let scale = 1.0 / self.unit_weight;
             for weight in &mut self.weights {
@@ -134,7 +136,7 @@ mod tests {
 
     fn filled(count: u32, value: impl Fn(f64) -> f64) -> Rank {
         let mut rank = Rank::new(0.01);
-        (1..=count).for_each(|index| rank.learn(value(uniform(index)), 1.0));
+        (1..=count).for_each(|index| rank.learn(value(uniform(index)), 1.0, 1));
         rank
     }
 
@@ -179,9 +181,9 @@ mod tests {
     #[test]
     fn the_distant_past_fades() {
         let mut rank = Rank::new(0.01);
-        (0..200).for_each(|_| rank.learn(100.0, 60.0));
+        (0..200).for_each(|_| rank.learn(100.0, 60.0, 1));
         let before = rank.decades(50.0).unwrap();
-        (0..20 * 1440).for_each(|_| rank.learn(1.0, 60.0));
+        (0..20 * 1440).for_each(|_| rank.learn(1.0, 60.0, 1));
         assert!(before < 0.1 && rank.decades(50.0).unwrap() > 4.0);
         assert!(rank.readings() < 2100.0, "{}", rank.readings());
     }
@@ -190,9 +192,9 @@ mod tests {
     fn nothing_that_is_not_finite_enters_or_leaves() {
         let mut rank = filled(100, |u| u);
         let before = rank.readings();
-        rank.learn(f64::NAN, 1.0);
-        rank.learn(f64::INFINITY, 1.0);
-        rank.learn(1.0, f64::NAN);
+        rank.learn(f64::NAN, 1.0, 1);
+        rank.learn(f64::INFINITY, 1.0, 1);
+        rank.learn(1.0, f64::NAN, 1);
         assert_eq!(rank.readings(), before);
         assert_eq!(rank.decades(f64::NAN), None);
         assert_eq!(Rank::new(1.0).decades(1.0), None);

@@ -18,6 +18,24 @@ pub(in crate::judge) struct Change {
     pub(in crate::judge) witnesses: [Option<f64>; WITNESSES],
 }
 
+impl Change {
+    /// The same as `count` equal parts, of which all but the last `most` are one: that one if there is, a part, and how many.
+    pub(in crate::judge) fn split(&self, count: u32, most: u32) -> (Option<Self>, Self, usize) {
+        let count = count.max(1);
+        let parts = count.min(most);
+        let bulk = (count > parts).then(|| self.share(f64::from(count - parts) / f64::from(count)));
+        (bulk, self.share(1.0 / f64::from(count)), parts as usize)
+    }
+
+    fn share(&self, share: f64) -> Self {
+        Self {
+            seconds: share * self.seconds,
+            level: share * self.level,
+            witnesses: self.witnesses.map(|moved| moved.map(|moved| share * moved)),
+        }
+    }
+}
+
 /// Witnesses of a change.
 pub(in crate::judge) const WITNESSES: usize = 2;
 
@@ -127,6 +145,20 @@ impl Steps {
         let steps = self.steps();
         let sum = |of: fn(&Step) -> f32| steps.iter().map(|step| f64::from(of(step))).sum();
         (sum(|step| step.level), sum(|step| step.seconds))
+    }
+
+    /// What a witness moved by over the steps there are; `None` when it was not measured in all of them.
+    #[must_use]
+    pub(in crate::judge) fn witness(&self, index: usize) -> Option<f64> {
+        self.steps().iter().map(|step| step.witness(index)).sum()
+    }
+
+    /// Change of the level over the last complete step, and its length, seconds; zeros before there is one.
+    #[must_use]
+    pub(in crate::judge) fn last(&self) -> (f64, f64) {
+        self.steps()
+            .last()
+            .map_or((0.0, 0.0), |step| (step.level.into(), step.seconds.into()))
     }
 
     /// The trend over all steps, or over the latest [`LEAST_STEPS`] when only they rise: what began a while ago should

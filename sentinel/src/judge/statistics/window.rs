@@ -51,7 +51,8 @@ impl<T> Sum<T> {
 /// than the window is a window of its own.
 #[derive(Clone, Debug)]
 pub(in crate::judge) struct Window<T, const N: usize> {
-    buckets: [Bucket<T>; N],
+    /// `N`, or none before the first reading and after [`Self::release`].
+    buckets: Vec<Bucket<T>>,
     first: usize,
     len: usize,
     length_ns: u64,
@@ -62,7 +63,7 @@ impl<T: Counts, const N: usize> Window<T, N> {
     #[must_use]
     pub(in crate::judge) fn new(length_ns: u64) -> Self {
         Self {
-            buckets: [Bucket::default(); N],
+            buckets: Vec::new(),
             first: 0,
             len: 0,
             length_ns,
@@ -91,6 +92,12 @@ impl<T: Counts, const N: usize> Window<T, N> {
     /// Forgets everything.
     pub(in crate::judge) fn clear(&mut self) {
         self.len = 0;
+    }
+
+    /// The same, and gives its memory back until the next reading.
+    pub(in crate::judge) fn release(&mut self) {
+        self.clear();
+        self.buckets = Vec::new();
     }
 
     /// All that is in the window.
@@ -128,6 +135,9 @@ impl<T: Counts, const N: usize> Window<T, N> {
     }
 
     fn open(&mut self, bucket: Bucket<T>) {
+        if self.buckets.is_empty() {
+            self.buckets = vec![Bucket::default(); N];
+        }
         if self.len == N {
             self.drop_first();
         }

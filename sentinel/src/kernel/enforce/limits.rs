@@ -1,7 +1,8 @@
 //! What a scope may still do, as numbers a person understands, and as the kernel keeps it.
 
 use sentinel_common::budget::{
-    LIMIT_ACCEPTS, LIMIT_CONNECTS, MOST_PER_S, POLICY_VERSION, Policy, RESERVE_PER_S, SHARE_ALL, SHARE_LEAST, deposit,
+    LIMIT_ACCEPTS, LIMIT_BY_ANSWERS, LIMIT_CONNECTS, MOST_PER_S, POLICY_VERSION, Policy, RESERVE_PER_S, SHARE_ALL,
+    SHARE_LEAST, deposit, floor,
 };
 
 use super::EnforceError;
@@ -25,6 +26,9 @@ pub struct Connects {
     pub fan_out_permille: u32,
     /// Attempts per second that need no inbound work. A scope whose work comes in other ways than TCP lives on it.
     pub reserve_per_s: u32,
+    /// Whether an attempt needs a credit too, which answers bring: for a scope whose attempts stay unanswered, as in an
+    /// overload that sustains itself. Its inbound work must be seen, because a quarter of that is what always passes.
+    pub by_answers: bool,
 }
 
 impl Default for Connects {
@@ -33,6 +37,7 @@ impl Default for Connects {
         Self {
             fan_out_permille: 1000,
             reserve_per_s: RESERVE_PER_S,
+            by_answers: false,
         }
     }
 }
@@ -60,6 +65,10 @@ impl Limits {
             policy.limits |= LIMIT_CONNECTS;
             policy.deposit = deposit(connects.fan_out_permille);
             policy.reserve_per_s = connects.reserve_per_s;
+            if connects.by_answers {
+                policy.limits |= LIMIT_BY_ANSWERS;
+                policy.floor = floor(connects.fan_out_permille);
+            }
         }
         if let Some(accepts) = self.accepts {
             if let Some(per_s) = accepts.finish_per_s {
@@ -113,6 +122,7 @@ mod tests {
         let connects = Connects {
             fan_out_permille: MOST_FAN_OUT + 1,
             reserve_per_s: 0,
+            by_answers: false,
         };
         let wrong = [
             (Limits::default(), "without a limit"),

@@ -66,6 +66,8 @@ pub struct Counts {
     pub inbound: u64,
     /// Requests that brought none because the kernel gave no storage for their socket.
     pub inbound_unseen: u64,
+    /// Attempts that were answered, where credit is asked for.
+    pub answered: u64,
 }
 
 /// A policy that is held.
@@ -250,6 +252,7 @@ impl Enforcer {
             accepts: budget.accepts,
             inbound: budget.inbound,
             inbound_unseen: budget.inbound_unseen,
+            answered: budget.answered,
         })
     }
 

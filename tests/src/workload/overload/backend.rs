@@ -1,7 +1,8 @@
 //! A backend of known capacity: so many workers, each busy for the same time with each request, and a queue before them.
 //!
 //! It cannot know that whoever asked has given up, and does the work all the same: that is what sustains an overload.
-//! It sleeps instead of computing, so that its capacity does not depend on the machine.
+//! It sleeps instead of computing, so that its capacity does not depend on the machine. Prints `{"event":"slice", ..}` for
+//! each slice of time with what came and what was done.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -25,7 +26,10 @@ use tokio::{
 };
 
 use super::{OK, answer, block_on, head};
-use crate::workload::{Deadline, port, ready_at, report};
+use crate::{
+    wait,
+    workload::{Deadline, port, ready_at, report},
+};
 
 /// A request that is not there by then will not come; a worker waits no longer for it.
 const REQUEST_LIMIT: Duration = Duration::from_millis(100);
@@ -51,6 +55,9 @@ pub struct Backend {
     /// How long that lasts.
     #[arg(long)]
     for_seconds: Option<f64>,
+    /// Length of a slice.
+    #[arg(long, default_value_t = 100)]
+    slice_ms: u64,
     /// End after this time.
     #[arg(long)]
     seconds: f64,
@@ -58,6 +65,7 @@ pub struct Backend {
 
 #[derive(Debug, Default)]
 struct Counts {
+    accepted: AtomicU64,
     served: AtomicU64,
     wasted: AtomicU64,
     rejected: AtomicU64,
@@ -100,12 +108,17 @@ impl Backend {
             tokio::spawn(work(Arc::clone(&waiting), pace, Arc::clone(&counts)));
         }
         ready_at(listener.local_addr()?);
+        tokio::spawn(say_slices(
+            Arc::clone(&counts),
+            Duration::from_millis(self.slice_ms.max(1)),
+        ));
         let accept = async {
             loop {
                 // Out of descriptors is a queue that is full.
                 let Ok((stream, _)) = listener.accept().await else {
                     continue;
                 };
+                counts.accepted.fetch_add(1, Ordering::Relaxed);
                 if let Err(TrySendError::Full(_)) = queue.try_send(stream) {
                     counts.rejected.fetch_add(1, Ordering::Relaxed);
                 }
@@ -154,5 +167,25 @@ async fn work(waiting: Arc<Mutex<Receiver<TcpStream>>>, pace: Pace, counts: Arc<
         }
         answer(stream, OK).await;
         counts.served.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Says what came and what was done in each slice.
+async fn say_slices(counts: Arc<Counts>, length: Duration) {
+    let (mut before_ns, mut before) = (wait::now_ns(), [0; 4]);
+    let mut due = Instant::now();
+    loop {
+        due += length;
+        sleep_until(due).await;
+        let now_ns = wait::now_ns();
+        let now = [&counts.accepted, &counts.served, &counts.wasted, &counts.rejected]
+            .map(|count| count.load(Ordering::Relaxed));
+        let [accepted, served, wasted, rejected] = std::array::from_fn(|index| now[index] - before[index]);
+        let line = json!({
+            "event": "slice", "monotonic_ns": now_ns, "seconds": (now_ns - before_ns) as f64 / 1e9,
+            "accepted": accepted, "served": served, "wasted": wasted, "rejected": rejected,
+        });
+        println!("{line}");
+        (before_ns, before) = (now_ns, now);
     }
 }

@@ -1,8 +1,13 @@
 //! An open-loop client: asks on a schedule, whatever becomes of what it asked before, and says what came back.
 //!
-//! Prints `{"event":"slice", ..}` for each slice of time, and `{"event":"trigger","state":"begins"|"ends", ..}`.
+//! Prints `{"event":"slice", ..}` for each slice of time, with how long each answer took, and
+//! `{"event":"trigger","state":"begins"|"ends", ..}`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -64,6 +69,21 @@ struct Counts {
     failed: AtomicU64,
     skipped: AtomicU64,
     latency_us: AtomicU64,
+    /// Of each answer since the last slice.
+    latencies_us: Mutex<Vec<u64>>,
+}
+
+impl Counts {
+    fn answered(&self, latency: Duration) {
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latency_us.fetch_add(latency_us, Ordering::Relaxed);
+        self.latencies().push(latency_us);
+        self.ok.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn latencies(&self) -> std::sync::MutexGuard<'_, Vec<u64>> {
+        self.latencies_us.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Client {
@@ -112,15 +132,11 @@ impl Client {
             let (to, limit, counts) = (self.to, Duration::from_millis(self.timeout_ms), Arc::clone(counts));
             tokio::spawn(async move {
                 let began = Instant::now();
-                let counter = match timeout(limit, ask(to)).await {
-                    Ok(Ok(true)) => {
-                        let latency_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                        counts.latency_us.fetch_add(latency_us, Ordering::Relaxed);
-                        &counts.ok
-                    }
-                    _ => &counts.failed,
-                };
-                counter.fetch_add(1, Ordering::Relaxed);
+                if matches!(timeout(limit, ask(to)).await, Ok(Ok(true))) {
+                    counts.answered(began.elapsed());
+                } else {
+                    counts.failed.fetch_add(1, Ordering::Relaxed);
+                }
                 drop(place);
             });
         }
@@ -157,10 +173,12 @@ async fn say_slices(counts: Arc<Counts>, length: Duration) {
             [&counts.asked, &counts.ok, &counts.failed, &counts.latency_us].map(|count| count.load(Ordering::Relaxed));
         let [asked, ok, failed, latency_us] = std::array::from_fn(|index| now[index] - before[index]);
         let seconds = (now_ns - before_ns) as f64 / 1e9;
+        let mut latencies_us = std::mem::take(&mut *counts.latencies());
+        latencies_us.sort_unstable();
         let line = json!({
             "event": "slice", "monotonic_ns": now_ns, "at_ms": (now_ns - start_ns) / 1_000_000, "seconds": seconds,
             "asked": asked, "ok": ok, "failed": failed, "goodput_per_s": ok as f64 / seconds,
-            "mean_latency_ms": (ok > 0).then(|| latency_us as f64 / 1e3 / ok as f64),
+            "mean_latency_ms": (ok > 0).then(|| latency_us as f64 / 1e3 / ok as f64), "latencies_us": latencies_us,
         });
         println!("{line}");
         (before_ns, before) = (now_ns, now);

@@ -1,0 +1,163 @@
+//! Hooks: what each of sentinel's programs takes per event, above an empty program at the same hook, by the kernel's own
+//! count of run times. Rounds with either alternate in one run.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use sentinel::kernel::{Kernel, Options, support};
+use serde_json::json;
+
+use super::{
+    empty::Empty,
+    loads::Load,
+    run_times::{self, RunTime},
+    spread::Spread,
+};
+use crate::{
+    paths,
+    trial::{
+        machine::Watch,
+        report::{Bound, Report},
+    },
+};
+
+/// What is measured: a program, the load that fires it, and how much it may take above an empty one, nanoseconds.
+/// Issue 5: "sched_switch <= 30 ns above an empty program, page alloc and free <= 10 ns each, packet in and out <= 75 ns".
+const HOOKS: [(&str, Load, Option<f64>); 9] = [
+    ("sched_switch", Load::Switches, Some(30.0)),
+    ("mm_page_alloc", Load::Pages, Some(10.0)),
+    ("mm_page_free", Load::Pages, Some(10.0)),
+    ("rss_stat", Load::Pages, None),
+    ("ingress", Load::Requests, Some(75.0)),
+    ("egress", Load::Requests, Some(75.0)),
+    ("ingress", Load::RequestsAcross, Some(75.0)),
+    ("egress", Load::RequestsAcross, Some(75.0)),
+    ("sock_ops", Load::Connections, None),
+];
+const LOADS: [Load; 5] = [
+    Load::Switches,
+    Load::Pages,
+    Load::Requests,
+    Load::RequestsAcross,
+    Load::Connections,
+];
+const SLOTS: u32 = 1024;
+
+/// Options of the measurement.
+#[derive(Clone, Debug, Args)]
+pub struct Hooks {
+    /// Rounds with an empty program, and as many with sentinel's
+    #[arg(long, default_value_t = 9)]
+    pub rounds: usize,
+    /// How long each load runs in a round, seconds
+    #[arg(long, default_value_t = 0.7)]
+    pub seconds: f64,
+}
+
+/// Nanoseconds per run, by place in [`HOOKS`]; the runs that were counted.
+type Costs = Vec<(f64, u64)>;
+
+impl Hooks {
+    /// Measures.
+    ///
+    /// # Errors
+    /// What kept it from measuring.
+    pub fn run(&self) -> Result<Report> {
+        let _counting = support::count_run_time()?;
+        let watch = Watch::start()?;
+        let (mut empty, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds.max(1) {
+            empty.push(self.empty()?);
+            ours.push(self.ours()?);
+        }
+        let mut report = Report {
+            trial: "hooks: nanoseconds per event, by the kernel's count of run times",
+            heads: ["hook", "load", "empty", "sentinel", "above", "events/round"]
+                .map(str::to_owned)
+                .to_vec(),
+            rows: Vec::new(),
+            bounds: Vec::new(),
+            findings: Vec::new(),
+            runs: Vec::new(),
+            machine: watch.read()?,
+        };
+        for (index, (name, load, most_ns)) in HOOKS.into_iter().enumerate() {
+            let of = |costs: &[Costs]| costs.iter().map(|costs| costs[index]).collect::<Vec<_>>();
+            row(&mut report, (name, load, most_ns), &of(&empty), &of(&ours))?;
+        }
+        Ok(report)
+    }
+
+    fn empty(&self) -> Result<Costs> {
+        let empty = Empty::attach()?;
+        self.costs(&empty.ids()?)
+    }
+
+    fn ours(&self) -> Result<Costs> {
+        let kernel = Kernel::open(&Options {
+            max_cgroups: SLOTS,
+            sched: true,
+            mem: true,
+            net: true,
+            cgroup_root: Some(paths::cgroup2()?),
+            debug: false,
+        })?;
+        let ids = kernel.programs().into_iter().map(|program| (program.name, program.id));
+        self.costs(&ids.collect())
+    }
+
+    /// What the attached programs take, each under its load.
+    fn costs(&self, ids: &BTreeMap<String, u32>) -> Result<Costs> {
+        let mut costs = vec![(0.0, 0); HOOKS.len()];
+        for load in LOADS {
+            let before = run_times::own()?;
+            load.run(Duration::from_secs_f64(self.seconds))?;
+            let after = run_times::own()?;
+            for (cost, (name, _, _)) in costs.iter_mut().zip(HOOKS).filter(|(_, hook)| hook.1 == load) {
+                let id = ids.get(name).with_context(|| format!("{name} is not loaded"))?;
+                let of = |times: &BTreeMap<u32, RunTime>| times.get(id).copied().unwrap_or_default();
+                let ran = of(&after).since(of(&before));
+                let ns = ran
+                    .per_run_ns()
+                    .with_context(|| format!("{name} did not run: is it attached, and is run time counted?"))?;
+                *cost = (ns, ran.count);
+            }
+        }
+        Ok(costs)
+    }
+}
+
+fn row(
+    report: &mut Report,
+    (name, load, most_ns): (&'static str, Load, Option<f64>),
+    empty: &[(f64, u64)],
+    ours: &[(f64, u64)],
+) -> Result<()> {
+    let of = |costs: &[(f64, u64)]| Spread::of(costs.iter().map(|cost| cost.0)).context("no rounds");
+    // Each round against the empty one right before it.
+    let pairs = empty.iter().zip(ours);
+    let above = Spread::of(pairs.map(|(empty, ours)| ours.0 - empty.0)).context("no rounds")?;
+    let (empty_ns, ours_ns) = (of(empty)?, of(ours)?);
+    let events = Spread::of(ours.iter().map(|cost| cost.1 as f64)).context("no rounds")?;
+    report.rows.push(vec![
+        name.to_owned(),
+        load.name().to_owned(),
+        empty_ns.to_string(),
+        ours_ns.to_string(),
+        above.to_string(),
+        format!("{:.0}", events.median),
+    ]);
+    report.runs.push(json!({
+        "hook": name, "load": load.name(), "empty_ns": empty_ns, "sentinel_ns": ours_ns, "above_ns": above,
+        "events_per_round": events.median, "bound_ns": most_ns,
+    }));
+    if let Some(most_ns) = most_ns {
+        report.bounds.push(Bound::new(
+            format!("{name}, {}: at most {most_ns} ns above an empty program", load.name()),
+            format!("{:.1} ns", above.median),
+            above.median <= most_ns,
+        ));
+    }
+    Ok(())
+}
