@@ -13,10 +13,15 @@ use sentinel_tests::{
     cgroup::Family,
     netns::Netns,
     probe::{Probe, close},
+    wait,
     workload::{Workload, exchange::Done, port::Closed},
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
+/// Emulated kernels may be twenty times slower than this machine: how much is done decides, and not how long it takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Pages a leak must hold before it is compared with its book.
+const LEAKED_PAGES: f64 = 40_000.0;
 
 /// Anonymous pages of a process, by its own book.
 fn resident_pages(pid: u32) -> Result<f64> {
@@ -125,9 +130,13 @@ fn pages_are_those_of_vmstat_and_belong_to_the_cgroup_that_took_them() -> Result
     let _idle = Workload::start(&idles, &["sleep", "--seconds", "30"])?;
     let mut probe = Probe::new(64)?;
     let before = Pages::read()?;
-    let mut leak = Workload::start(&leaks, &["leak", "--mb-per-s", "100", "--seconds", "3"])?;
-    let mut churn = Workload::start(&idles, &["pages", "--seconds", "3"])?;
-    thread::sleep(Duration::from_millis(2500));
+    let mut leak = Workload::start(
+        &leaks,
+        &["leak", "--mb-per-s", "100", "--max-mb", "400", "--seconds", "60"],
+    )?;
+    let mut churn = Workload::start(&idles, &["pages", "--seconds", "60"])?;
+    let leaked = |pid| resident_pages(pid).is_ok_and(|pages| pages > LEAKED_PAGES);
+    ensure!(wait::until_true(LIMIT, || leaked(leak.pid())), "too little was leaked");
     // The books are read on both sides of the probe: what it counted lies between them.
     let low = Pages::read()? - before;
     probe.read_now();
@@ -155,7 +164,6 @@ fn pages_are_those_of_vmstat_and_belong_to_the_cgroup_that_took_them() -> Result
         "MATRIX leaked resident pages, share of that book={:.1} %",
         100.0 * anonymous / resident
     );
-    assert!(resident > 30_000.0, "{resident} pages were leaked");
     assert!((0.97..1.08).contains(&(net / resident)), "{net} pages of {resident}");
     assert!(
         (0.95..1.03).contains(&(anonymous / resident)),
@@ -254,13 +262,21 @@ fn the_worst_destination_is_the_one_that_refuses() -> Result<()> {
     // Both refuse, one more often.
     let _client = Workload::start(
         &load,
-        &["http-client", "--to", &to.to_string(), "--rps", "200", "--seconds", "5"],
+        &[
+            "http-client",
+            "--to",
+            &to.to_string(),
+            "--rps",
+            "200",
+            "--seconds",
+            "20",
+        ],
     )?;
     let _other = Workload::start(
         &load,
-        &["exchange", "--connections", "3", "--failures", "9", "--seconds", "5"],
+        &["exchange", "--connections", "3", "--failures", "9", "--seconds", "20"],
     )?;
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(4));
     let sample = probe.live.read(Now::read(), true);
     let part = sample.scopes.iter().find(|part| part.scope.path == load.scope());
     let worst = part.and_then(|part| part.worst_destination).context("no destination")?;
@@ -278,7 +294,7 @@ fn loopback_packets_and_bytes_are_those_of_its_interface() -> Result<()> {
     let from = family.cgroup("from")?;
     let mut probe = Probe::new(64)?;
     let (before, stack) = (Interface::read("lo")?, Stack::read()?);
-    let mut local = Workload::start(&from, &["transfer", "--bytes", "200000000", "--seconds", "4"])?;
+    let mut local = Workload::start(&from, &["transfer", "--bytes", "50000000", "--seconds", "4"])?;
     local.report(LIMIT)?;
     let (moved, after) = (Interface::read("lo")? - before, Stack::read()?);
     probe.read();

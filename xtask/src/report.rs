@@ -1,7 +1,14 @@
 //! What became of every step, and the summary at the end. Comes in: steps; goes out: text and the exit code.
 //! Never stops at a failed step: the ones after it still have something to say.
 
-use std::{fmt::Write as _, process::ExitCode, time::Duration};
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use anyhow::Result;
 
@@ -57,12 +64,49 @@ impl std::fmt::Display for Tally {
     }
 }
 
+/// A step's work: its tally, and what is worth a line in the summary.
+type Work<'a> = Box<dyn FnOnce() -> Result<(Tally, String)> + Send + 'a>;
+
+/// A step that may run beside others.
+pub(crate) struct Job<'a> {
+    name: String,
+    work: Work<'a>,
+}
+
+impl<'a> Job<'a> {
+    /// A step of this name.
+    pub(crate) fn new(name: impl Into<String>, work: impl FnOnce() -> Result<(Tally, String)> + Send + 'a) -> Self {
+        Self {
+            name: name.into(),
+            work: Box::new(work),
+        }
+    }
+}
+
 /// One finished step.
 struct Step {
     name: String,
     tally: Tally,
     took: Duration,
     note: String,
+}
+
+impl Step {
+    /// Does it.
+    fn of(name: &str, work: impl FnOnce() -> Result<(Tally, String)>) -> Self {
+        println!("\n== {name}");
+        let start = process::now();
+        let (tally, note) = work().unwrap_or_else(|error| {
+            println!("{name}: {error:#}");
+            (Tally::FAILED, process::tail(&format!("{error:#}"), 1))
+        });
+        Self {
+            name: name.to_owned(),
+            tally,
+            took: start.elapsed(),
+            note,
+        }
+    }
 }
 
 /// Every step so far.
@@ -74,18 +118,27 @@ pub(crate) struct Report {
 impl Report {
     /// Runs one step: says its name, measures it, keeps its tally. An error counts as one failure, with its text as the note.
     pub(crate) fn step(&mut self, name: &str, work: impl FnOnce() -> Result<(Tally, String)>) {
-        println!("\n== {name}");
-        let start = process::now();
-        let (tally, note) = work().unwrap_or_else(|error| {
-            println!("{error:#}");
-            (Tally::FAILED, process::tail(&format!("{error:#}"), 1))
+        self.steps.push(Step::of(name, work));
+    }
+
+    /// Runs steps side by side, so many at once, and keeps them in their order. Their output is mixed by lines.
+    pub(crate) fn side_by_side(&mut self, lanes: usize, jobs: Vec<Job<'_>>) {
+        let todo: Mutex<VecDeque<_>> = Mutex::new(jobs.into_iter().enumerate().collect());
+        let done = Mutex::new(Vec::new());
+        let next = || todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        thread::scope(|scope| {
+            for _ in 0..lanes {
+                scope.spawn(|| {
+                    while let Some((place, job)) = next() {
+                        let step = Step::of(&job.name, job.work);
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((place, step));
+                    }
+                });
+            }
         });
-        self.steps.push(Step {
-            name: name.to_owned(),
-            tally,
-            took: start.elapsed(),
-            note,
-        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(place, _)| *place);
+        self.steps.extend(done.into_iter().map(|(_, step)| step));
     }
 
     /// One step that either works or does not.
@@ -159,6 +212,31 @@ mod tests {
         let (text, _) = report.summary();
         assert_eq!(text.lines().last(), Some("8 passed, 3 failed"));
         assert!(text.contains("FAIL third") && text.ends_with('\n'), "{text}");
+    }
+
+    #[test]
+    fn steps_side_by_side_all_run_two_at_once_and_stay_in_their_order() {
+        let mut report = Report::default();
+        let meet = std::sync::Barrier::new(2);
+        let job = |name: &str, passed| {
+            let meet = &meet;
+            Job::new(name, move || {
+                // Nobody passes alone.
+                meet.wait();
+                anyhow::ensure!(passed > 0, "broken");
+                Ok((
+                    Tally {
+                        passed,
+                        ..Tally::default()
+                    },
+                    String::new(),
+                ))
+            })
+        };
+        report.side_by_side(2, vec![job("a", 1), job("b", 2), job("c", 0), job("d", 4)]);
+        let names: Vec<&str> = report.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert!(report.summary().0.ends_with("7 passed, 1 failed\n"));
     }
 
     #[test]

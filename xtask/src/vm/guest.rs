@@ -54,11 +54,15 @@ pub(super) fn run(
     if let (false, Some(crash)) = (boot.complete, &boot.crash) {
         let kept = folder.join("serial.crashed.log");
         let _ = fs::rename(&log, &kept);
-        println!("the kernel crashed ({crash}; {}): one more boot", kept.display());
+        println!(
+            "kernel {}: crashed ({crash}; {}), one more boot",
+            kernel.name,
+            kept.display()
+        );
         notes.push(format!("second boot after a crash ({crash})"));
         (boot, times) = qemu::boot(kernel, image, &initrd, &log, Size::USUAL)?;
     }
-    let mut done = count(&boot, &log);
+    let mut done = count(kernel.name, &boot, &log);
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
     notes.insert(
         0,
@@ -105,7 +109,7 @@ fn system(image: &Image, programs: &Programs, filter: Option<&str>) -> Result<In
     Ok(system)
 }
 
-fn count(boot: &Boot, log: &Path) -> Done {
+fn count(kernel: &str, boot: &Boot, log: &Path) -> Done {
     let mut done = Done {
         tally: Tally::default(),
         note: String::new(),
@@ -127,7 +131,7 @@ fn count(boot: &Boot, log: &Path) -> Done {
         } else {
             conclude(&part.text, part.code == Some(0), &ending)
         };
-        println!("{}: {tally}", part.name);
+        println!("kernel {kernel}: {}: {tally}", part.name);
         done.tally.add(tally);
         done.rows.extend(libtest::rows(&part.text));
         notes.extend((!note.is_empty()).then(|| format!("{}: {note}", part.name)));
@@ -141,7 +145,11 @@ fn count(boot: &Boot, log: &Path) -> Done {
         notes.push(format!("the kernel said: {crash}"));
     }
     if done.tally.failed > 0 {
-        println!("the serial line is in {}; its end:\n{}", log.display(), end_of(log));
+        println!(
+            "kernel {kernel}: the serial line is in {}; its end:\n{}",
+            log.display(),
+            end_of(log)
+        );
     }
     done.note = notes.join("; ");
     done
@@ -165,7 +173,7 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> Done {
-        count(&serial::parse(text), Path::new("no-such-log"))
+        count("6.1", &serial::parse(text), Path::new("no-such-log"))
     }
 
     const GOOD: &str = "SENTINEL-VM ready 6.1.0\nSENTINEL-VM begin check\n{}\nSENTINEL-VM end check 0\nSENTINEL-VM begin sensors\n\

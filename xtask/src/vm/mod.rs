@@ -1,7 +1,11 @@
 //! `vm`: the same programs on every kernel of the matrix, in an emulator. Owns the list of kernels.
 //! Comes in: built programs; goes out: steps of a report and, when asked, docs/KERNELS.md. Never touches the running kernel.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, Result};
 
@@ -18,7 +22,7 @@ mod trial;
 pub(crate) use trial::trial;
 
 use crate::{
-    report::{Report, Tally},
+    report::{Job, Report, Tally},
     setup,
     test::{
         contracts::{self, Contract},
@@ -97,17 +101,17 @@ impl Programs {
 /// One column of the table: a kernel's name and its rows.
 type Column = (String, Vec<Row>);
 
-/// Boots the kernels named (all, if none is) and prints the summary.
+/// Guests that run at once. The emulator is told to use one thread for each, however many CPUs the guest sees.
+const AT_ONCE: usize = 2;
+
+/// Boots the guests named (all, if none is) and prints the summary.
 pub(crate) fn vm(workspace: &Workspace, names: &[String], write_docs: bool) -> Result<ExitCode> {
     setup::setup(workspace)?;
     let mut report = Report::default();
     report.check("matrix needs", || needs::find_or_install(needs::For::Matrix));
     if let Some(programs) = prepare(workspace, &mut report) {
-        let wanted = |kernel: &&Kernel| names.is_empty() || names.iter().any(|name| name == kernel.name);
-        let chosen: Vec<&Kernel> = KERNELS.iter().filter(wanted).collect();
-        let mut columns = steps(workspace, &chosen, &programs, None, &mut report);
-        let wanted = |service: &str| names.is_empty() || names.iter().any(|name| name == service);
-        service::steps(workspace, &programs, wanted, &mut report);
+        let wanted = |guest: &str| names.is_empty() || names.iter().any(|name| name == guest);
+        let mut columns = steps(workspace, &programs, wanted, None, &mut report);
         if write_docs {
             report.step("this machine", || {
                 let (tally, rows) = here(&programs)?;
@@ -120,24 +124,37 @@ pub(crate) fn vm(workspace: &Workspace, names: &[String], write_docs: bool) -> R
     Ok(report.end())
 }
 
-/// One step per kernel: fetch, boot, count.
+/// One step per guest that is wanted. What they boot is fetched and made one after the other; they run side by side.
 pub(crate) fn steps(
     workspace: &Workspace,
-    chosen: &[&Kernel],
     programs: &Programs,
+    wanted: impl Fn(&str) -> bool,
     filter: Option<&str>,
     report: &mut Report,
 ) -> Vec<Column> {
-    let mut columns = Vec::new();
-    for kernel in chosen {
-        report.step(&format!("kernel {}", kernel.name), || {
-            let image = kernels::fetch(workspace, kernel)?;
-            let done = guest::run(workspace, kernel, &image, programs, filter)?;
-            columns.push((kernel.name.to_owned(), done.rows));
+    let columns = Mutex::new(Vec::new());
+    let mut jobs = Vec::new();
+    for (place, kernel) in KERNELS.iter().enumerate().filter(|(_, kernel)| wanted(kernel.name)) {
+        let image = kernels::fetch(workspace, kernel);
+        let columns = &columns;
+        jobs.push(Job::new(format!("kernel {}", kernel.name), move || {
+            let done = guest::run(workspace, kernel, &image?, programs, filter)?;
+            let column = (kernel.name.to_owned(), done.rows);
+            columns
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((place, column));
             Ok((done.tally, done.note))
-        });
+        }));
     }
-    columns
+    for name in service::NAMES.into_iter().filter(|name| wanted(name)) {
+        let guest = service::Guest::made(workspace, programs, name);
+        jobs.push(Job::new(name, move || guest?.run()));
+    }
+    report.side_by_side(AT_ONCE, jobs);
+    let mut columns = columns.into_inner().unwrap_or_else(PoisonError::into_inner);
+    columns.sort_by_key(|(place, _)| *place);
+    columns.into_iter().map(|(_, column)| column).collect()
 }
 
 /// The guests' contracts on the running kernel, for the table.

@@ -6,21 +6,19 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result};
 
 use super::{
-    KERNELS, Programs,
+    KERNELS, Kernel, Programs,
     initramfs::Initramfs,
-    kernels,
+    kernels::{self, Image},
     qemu::{self, Size},
     serial::Boot,
 };
 use crate::{
     package,
     process::{self, Missing},
-    report::{Report, Tally},
+    report::Tally,
     workspace::Workspace,
 };
 
-/// Kernels on which it is done: those of the two current stable releases of the distribution.
-const ON: [&str; 2] = ["6.1", "6.12"];
 /// The distribution is unpacked in memory.
 const SIZE: Size = Size {
     memory_mb: 2048,
@@ -31,46 +29,64 @@ const TRIAL: &str = include_str!("service.sh");
 /// What the distribution is made of, beside what every one has.
 const PACKAGES: &str = "systemd-sysv,procps";
 
-/// What each is called on the command line.
+/// What each is called on the command line: those of the two current stable releases of the distribution.
 pub(crate) const NAMES: [&str; 2] = ["service-6.1", "service-6.12"];
 
-/// One step for each kernel that is wanted.
-pub(crate) fn steps(workspace: &Workspace, programs: &Programs, wanted: impl Fn(&str) -> bool, report: &mut Report) {
-    for (name, kernel) in NAMES.into_iter().zip(ON).filter(|(name, _)| wanted(name)) {
-        report.step(name, || on(workspace, programs, kernel));
-    }
+/// One that can be booted.
+pub(super) struct Guest {
+    name: &'static str,
+    kernel: &'static Kernel,
+    image: Image,
+    initrd: PathBuf,
+    log: PathBuf,
 }
 
-fn on(workspace: &Workspace, programs: &Programs, name: &str) -> Result<(Tally, String)> {
-    let kernel = KERNELS
-        .iter()
-        .find(|kernel| kernel.name == name)
-        .with_context(|| format!("{name} is not in the matrix"))?;
-    let image = kernels::fetch(workspace, kernel)?;
-    let folder = workspace.vm().join("boots").join(format!("service-{name}"));
-    let package = package::deb(workspace, &programs.agent, &folder)?;
-    let mut system = Initramfs::bare(INIT)?;
-    system.content("/payload/root.tar", fs::read(distribution(workspace)?)?);
-    system.content("/payload/sentinel.deb", fs::read(package)?);
-    system.content("/payload/service.sh", TRIAL.into());
-    system.content("/payload/sentinel-workload", fs::read(programs.workload()?)?);
-    let (initrd, log) = (folder.join("initrd"), folder.join("serial.log"));
-    fs::write(&initrd, system.archive()).with_context(|| format!("writing {}", initrd.display()))?;
-    let booted = qemu::boot(kernel, &image, &initrd, &log, SIZE);
-    // It is large, and made anew each time.
-    let _ = fs::remove_file(&initrd);
-    let (boot, times) = booted?;
-    let (tally, mut notes) = count(&boot);
-    notes.insert(0, format!("off after {:.1} s", times.all.as_secs_f64()));
-    if tally.failed > 0 {
-        let end = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
-        println!(
-            "the serial line is in {}; its end:\n{}",
-            log.display(),
-            process::tail(&end, 60)
-        );
+impl Guest {
+    /// Fetches its kernel, and puts distribution, package and loads together.
+    pub(super) fn made(workspace: &Workspace, programs: &Programs, name: &'static str) -> Result<Self> {
+        let series = name.trim_start_matches("service-");
+        let kernel = KERNELS
+            .iter()
+            .find(|kernel| kernel.name == series)
+            .with_context(|| format!("{series} is not in the matrix"))?;
+        let image = kernels::fetch(workspace, kernel)?;
+        let folder = workspace.vm().join("boots").join(name);
+        let package = package::deb(workspace, &programs.agent, &folder)?;
+        let mut system = Initramfs::bare(INIT)?;
+        system.content("/payload/root.tar", fs::read(distribution(workspace)?)?);
+        system.content("/payload/sentinel.deb", fs::read(package)?);
+        system.content("/payload/service.sh", TRIAL.into());
+        system.content("/payload/sentinel-workload", fs::read(programs.workload()?)?);
+        let (initrd, log) = (folder.join("initrd"), folder.join("serial.log"));
+        fs::write(&initrd, system.archive()).with_context(|| format!("writing {}", initrd.display()))?;
+        Ok(Self {
+            name,
+            kernel,
+            image,
+            initrd,
+            log,
+        })
     }
-    Ok((tally, notes.join("; ")))
+
+    /// Boots it once and counts what it says.
+    pub(super) fn run(&self) -> Result<(Tally, String)> {
+        let booted = qemu::boot(self.kernel, &self.image, &self.initrd, &self.log, SIZE);
+        // It is large, and made anew each time.
+        let _ = fs::remove_file(&self.initrd);
+        let (boot, times) = booted?;
+        let (tally, mut notes) = count(self.name, &boot);
+        notes.insert(0, format!("off after {:.1} s", times.all.as_secs_f64()));
+        if tally.failed > 0 {
+            let end = String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned();
+            println!(
+                "{}: the serial line is in {}; its end:\n{}",
+                self.name,
+                self.log.display(),
+                process::tail(&end, 60)
+            );
+        }
+        Ok((tally, notes.join("; ")))
+    }
 }
 
 /// A small distribution as an archive: of this machine's release, so that what was built here runs there.
@@ -100,13 +116,13 @@ fn distribution(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Parts that ended with 0 hold.
-fn count(boot: &Boot) -> (Tally, Vec<String>) {
+fn count(guest: &str, boot: &Boot) -> (Tally, Vec<String>) {
     let (mut tally, mut notes) = (Tally::default(), Vec::new());
     for part in &boot.parts {
         let held = part.code == Some(0);
-        println!("{} {}", if held { "ok  " } else { "FAIL" }, part.name);
+        println!("{} {guest}: {}", if held { "ok  " } else { "FAIL" }, part.name);
         if !held {
-            println!("{}", part.text.trim());
+            println!("{guest}: {}", part.text.trim());
             notes.push(format!("failed: {}", part.name));
         }
         tally.add(if held { Tally::PASSED } else { Tally::FAILED });
@@ -139,12 +155,12 @@ mod tests {
     #[test]
     fn every_part_counts_and_a_guest_that_stops_early_fails() {
         let text = "SENTINEL-VM ready 6.1\nSENTINEL-VM begin a\nSENTINEL-VM end a 0\nSENTINEL-VM begin b\nno\nSENTINEL-VM end b 1\n";
-        let (tally, notes) = count(&serial::parse(text));
+        let (tally, notes) = count("service", &serial::parse(text));
         assert_eq!((tally.passed, tally.failed), (1, 2), "{notes:?}");
-        let (tally, _) = count(&serial::parse(&format!(
-            "{}SENTINEL-VM done\n",
-            text.replace("b 1", "b 0")
-        )));
+        let (tally, _) = count(
+            "service",
+            &serial::parse(&format!("{}SENTINEL-VM done\n", text.replace("b 1", "b 0"))),
+        );
         assert_eq!((tally.passed, tally.failed), (2, 0));
     }
 }
