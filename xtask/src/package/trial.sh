@@ -8,9 +8,17 @@ mkdir "$system/upper" "$system/work" "$system/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$system/upper,workdir=$system/work" "$system/root"
 cp "$1" "$system/root/tmp/sentinel.deb"
 mount -t proc proc "$system/root/proc"
+export DEBIAN_FRONTEND=noninteractive
+
+# What an agent that ran here before left, or somebody's own user for it, is not what the package is judged by.
+chroot "$system/root" sh -c '
+    dpkg --purge sentinel 2>/dev/null || true
+    rm -rf /etc/sentinel /var/lib/sentinel /run/sentinel
+    if getent passwd sentinel >/dev/null; then userdel --force sentinel; fi
+    if getent group sentinel >/dev/null; then groupdel sentinel; fi
+'
 cp -a "$system/root/etc" "$system/before"
 
-export DEBIAN_FRONTEND=noninteractive
 chroot "$system/root" sh -c 'find /etc /usr /var /run /opt -iname "*sentinel*" | sort > /tmp/named'
 chroot "$system/root" dpkg --install /tmp/sentinel.deb
 chroot "$system/root" sh -euc '
