@@ -15,6 +15,7 @@ pub mod cgroup;
 #[cfg(feature = "otlp")]
 pub mod collector;
 pub mod corpus;
+pub mod crowd;
 pub mod foreign;
 pub mod haproxy;
 pub mod holder;

@@ -6,6 +6,7 @@ mod actuator;
 mod check;
 mod check_self;
 mod config;
+mod descriptors;
 mod documents;
 mod guard;
 mod judge;

@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     Failure,
     acting::{self, Control},
-    exit,
+    descriptors, exit,
     log::Log,
     options::{Acts, Configured, Output, Printing, Running},
     record,
@@ -204,6 +204,7 @@ pub(super) fn open(config: &Config, running: &Running, origin: &Origin) -> Resul
     if let Some(remedy) = kernel::support::missing_privileges() {
         return Err(Failure::host(anyhow!("{remedy}")));
     }
+    descriptors::make_room()?;
     let lock = SingleInstance::acquire(&running.lock, &origin.boot_id)?;
     let root = mount::find().map_err(Failure::host)?;
     let options = kernel::Options {

@@ -19,8 +19,18 @@ pub enum KernelError {
         /// What happened.
         source: io::Error,
     },
-    /// The kernel's type information could not be read.
-    #[error("the kernel's type information at {path} cannot be read: {source}")]
+    /// The kernel's type information is there and could not be read.
+    #[error(
+        "the kernel's type information at {path} cannot be read ({source}): that takes 10 MB of memory, and a file system `sys` that others may read"
+    )]
+    UnreadBtf {
+        /// Where it is.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The kernel's type information is not understood.
+    #[error("the kernel's type information at {path} is not understood: {source}")]
     BadBtf {
         /// Where it was read.
         path: PathBuf,

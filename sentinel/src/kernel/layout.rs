@@ -86,9 +86,12 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
 /// Reads the kernel's type information; how many bytes it has.
 pub(super) fn read_btf() -> Result<(Btf, u64), KernelError> {
     let path = PathBuf::from(BTF_PATH);
-    let bytes = std::fs::read(&path).map_err(|source| KernelError::NoBtf {
-        path: path.clone(),
-        source,
+    let bytes = std::fs::read(&path).map_err(|source| {
+        let path = path.clone();
+        match source.kind() {
+            io::ErrorKind::NotFound => KernelError::NoBtf { path, source },
+            _ => KernelError::UnreadBtf { path, source },
+        }
     })?;
     let btf = Btf::parse(&bytes).map_err(|source| KernelError::BadBtf { path, source })?;
     Ok((btf, bytes.len() as u64))

@@ -9,9 +9,10 @@ use nix::sys::signal::Signal;
 use procfs::process::Process as Proc;
 use serde_json::json;
 
-use super::{crowd::Crowd, spread::Spread};
+use super::spread::Spread;
 use crate::{
     agent::{Agent, Options},
+    crowd::Crowd,
     paths,
     process::Process,
     trial::{

@@ -3,7 +3,6 @@
 //! Each file is one measurement: what it does to the machine, what it reads, and which bound it holds. Runs with and
 //! without alternate, so that what else the machine does falls on both. Whatever it starts is gone afterwards.
 
-pub mod crowd;
 pub mod daemon;
 pub mod empty;
 pub mod hooks;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 
-use super::{attempts, cpu, exchange, growth, hold, http, memory, overload, tcp};
+use super::{attempts, cpu, exchange, growth, hold, http, memory, overload, tcp, wander};
 
 /// Loads for the contracts: each does one thing, for a bounded time, and says in JSON lines what it did.
 #[derive(Debug, Parser)]
@@ -49,6 +49,8 @@ pub enum Command {
     Hold(attempts::Hold),
     /// Holds one action on a cgroup through a guard, as the agent does.
     HoldAction(hold::Hold),
+    /// Goes through every cgroup of a directory.
+    Wander(wander::Wander),
 }
 
 impl Command {
@@ -78,6 +80,7 @@ impl Command {
             Self::Attempts(load) => load.run(),
             Self::Hold(load) => load.run(),
             Self::HoldAction(load) => load.run(),
+            Self::Wander(load) => load.run(),
         }
     }
 }

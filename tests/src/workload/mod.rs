@@ -14,6 +14,7 @@ pub mod memory;
 pub mod overload;
 pub mod port;
 pub mod tcp;
+pub mod wander;
 
 use std::{net::SocketAddr, process::Stdio, thread, time::Duration};
 

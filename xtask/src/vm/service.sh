@@ -31,6 +31,22 @@ lease() { sentinel veto list --json | grep -q '"leases":\[{'; }
 refuses() { sentinel veto list --json | grep -q '"refused":[1-9]'; }
 nothing_holds() { sentinel veto list --json | grep -q '"leases":\[\]'; }
 
+# A number of the agent's own state.
+own() { sentinel status --json | tr -d ' \n' | sed "s/.*\"$1\":\([0-9]*\).*/\1/"; }
+ticked() { [ "$(own ticks)" -ge "$1" ]; }
+no_veto() { ! sentinel status --json | tr -d ' \n' | sed 's/"totals".*//' | grep -q '"veto":[1-9]'; }
+
+# It is the same process, ticks as often as seconds pass by a clock that nobody sets, and alarms nobody.
+goes_on() {
+    from=$(own ticks)
+    began=$(cut -d. -f1 /proc/uptime)
+    within 20 ticked $((from + 5))
+    took=$(($(cut -d. -f1 /proc/uptime) - began))
+    [ $took -le 10 ] || { echo "5 ticks took $took s"; return 1; }
+    is process "$(pid)" "$1"
+    no_veto || { sentinel status; return 1; }
+}
+
 # An agent that has given up everything, in every thread.
 powerless() {
     for status in /proc/"$1"/task/*/status; do
@@ -52,6 +68,35 @@ gives_up_its_rights() {
     powerless "$(pid)"
     sentinel check --self
     systemd-analyze security --no-pager --threshold=20 sentinel | tail -1
+}
+
+goes_on_when_the_clock_is_set() {
+    before=$(pid)
+    for step in "1 day" "-2 days" "1 day"; do
+        date -s "$step"
+        goes_on "$before"
+    done
+}
+
+goes_on_while_a_cpu_is_away_and_after_it_came_back() {
+    before=$(pid)
+    for online in 0 1; do
+        echo $online > /sys/devices/system/cpu/cpu1/online
+        goes_on "$before"
+    done
+}
+
+goes_on_after_a_suspend() {
+    before=$(pid)
+    cat /sys/power/state
+    asleep=$(date +%s)
+    echo 0 > /sys/class/rtc/rtc0/wakealarm
+    echo +8 > /sys/class/rtc/rtc0/wakealarm
+    echo freeze > /sys/power/state
+    asleep=$(($(date +%s) - asleep))
+    echo "asleep for $asleep s"
+    [ $asleep -ge 4 ]
+    goes_on "$before"
 }
 
 sees_a_service_that_thrashes() {
@@ -105,6 +150,16 @@ is_started_again_when_killed_and_leaves_no_lease() {
     systemctl stop caller.service
 }
 
+is_started_again_when_its_memory_runs_out() {
+    before=$(pid)
+    systemctl set-property --runtime sentinel MemoryMin=0 MemoryMax=4M
+    within 60 active_again "$before" || true
+    systemctl set-property --runtime sentinel MemoryMax=infinity
+    within 60 active_again "$before"
+    journalctl --no-pager -o cat -u sentinel | grep -i "oom"
+    within 10 nothing_holds
+}
+
 is_killed_by_the_watchdog_when_it_hangs() {
     before=$(pid)
     [ "$before" != 0 ]
@@ -130,10 +185,14 @@ is_purged_without_a_trace() {
 
 part installs_and_starts
 part gives_up_its_rights
+part goes_on_when_the_clock_is_set
+part goes_on_while_a_cpu_is_away_and_after_it_came_back
+part goes_on_after_a_suspend
 part sees_a_service_that_thrashes
 part takes_over_a_good_configuration_and_no_bad_one
 part acts_without_rights_of_its_own
 part is_started_again_when_killed_and_leaves_no_lease
+part is_started_again_when_its_memory_runs_out
 part is_killed_by_the_watchdog_when_it_hangs
 part stops_and_leaves_no_process
 part is_purged_without_a_trace

@@ -1,16 +1,15 @@
 //! Many cgroups in which nothing happens any more: each was entered once, so that sentinel knows it.
 
-use std::{process::Command, process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Command, process::Stdio, time::Duration};
 
 use anyhow::{Result, ensure};
 
 use crate::{
     cgroup::{Cgroup, Family},
+    paths,
     process::Process,
 };
 
-/// Enters every cgroup below a directory, lets a child run there, and says so at the end.
-const VISIT: &str = r#"for dir in "$0"/*/; do echo 0 > "$dir/cgroup.procs"; (:); done; echo 0 > "$1/cgroup.procs""#;
 /// Moving a task takes the kernel about a millisecond.
 const LIMIT: Duration = Duration::from_secs(150);
 
@@ -18,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(150);
 #[derive(Debug)]
 pub struct Crowd {
     _cgroups: Vec<Cgroup>,
-    dir: std::path::PathBuf,
-    home: std::path::PathBuf,
+    dir: PathBuf,
+    home: PathBuf,
     _family: Family,
 }
 
@@ -33,7 +32,7 @@ impl Crowd {
         let cgroups = (0..count)
             .map(|number| family.cgroup(&format!("crowd-{number}")))
             .collect::<Result<Vec<_>>>()?;
-        let mount = crate::paths::cgroup2()?;
+        let mount = paths::cgroup2()?;
         Ok(Self {
             dir: mount.join(family.scope().trim_start_matches('/')),
             home: mount,
@@ -45,10 +44,15 @@ impl Crowd {
     /// Lets a task run in each.
     ///
     /// # Errors
-    /// The shell says why.
+    /// The task says why.
     pub fn visit(&self) -> Result<()> {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-ec", VISIT]).arg(&self.dir).arg(&self.home);
+        let mut command = Command::new(paths::workload()?);
+        command
+            .arg("wander")
+            .arg("--through")
+            .arg(&self.dir)
+            .arg("--home")
+            .arg(&self.home);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let status = Process::spawn(&mut command)?.wait(LIMIT)?;
         ensure!(status.success(), "the cgroups could not be entered: {status}");
