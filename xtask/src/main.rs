@@ -10,6 +10,7 @@ mod apt;
 mod bench;
 mod bpf;
 mod check;
+mod fuzz;
 mod layers;
 mod linker;
 mod package;
@@ -77,6 +78,17 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Looks for bytes that break a parser of foreign bytes.
+    Fuzz {
+        /// Parsers, by the names of their folders in tests/fuzz/seeds; all of them if none is named.
+        targets: Vec<String>,
+        /// How long to look into each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Or how many executions of each, if that is less.
+        #[arg(long)]
+        executions: Option<u64>,
+    },
     /// Runs the labelled corpus through the judge and prints how it did; `cargo xtask score --help` for its options.
     Score {
         /// Arguments for the score, such as `--kind leak --seeds 5 --verbose`.
@@ -127,6 +139,16 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Trial { args } => return trial::trial(&workspace, &args),
         Task::Storm { args } => return storm::storm(&workspace, &args),
         Task::Bench { args } => return bench::bench(&workspace, &args),
+        Task::Fuzz {
+            targets,
+            seconds,
+            executions,
+        } => {
+            setup::setup(&workspace)?;
+            let mut report = report::Report::default();
+            fuzz::fuzz(&workspace, &targets, fuzz::Effort { seconds, executions }, &mut report);
+            return Ok(report.end());
+        }
         Task::Score { args } => return score::score(&workspace, &args),
         Task::Package { no_sbom, no_trial } => {
             package::package(&workspace, &package::Choice { no_sbom, no_trial })?;

@@ -11,10 +11,16 @@ pub(crate) mod needs;
 
 use crate::{
     check::check,
-    package, process,
+    fuzz, package, process,
     report::{Report, Tally},
     run, setup, vm,
     workspace::Workspace,
+};
+
+/// A short look: long enough for a parser that breaks on what the seeds lead to.
+const FUZZ: fuzz::Effort = fuzz::Effort {
+    seconds: 5,
+    executions: None,
 };
 
 /// What to leave out.
@@ -43,6 +49,9 @@ pub(crate) fn test(workspace: &Workspace, choice: &Choice) -> Result<ExitCode> {
         check(workspace, &tools, &mut report);
     }
     report.step("unit tests", || unit_tests(workspace, filter));
+    if filter.is_none_or(|filter| filter.contains("fuzz")) {
+        fuzz::fuzz(workspace, &[], FUZZ, &mut report);
+    }
     match prepare(workspace, &mut report) {
         Some(programs) => {
             if filter.is_none_or(|filter| "package".contains(filter)) {

@@ -86,19 +86,6 @@ goes_on_while_a_cpu_is_away_and_after_it_came_back() {
     done
 }
 
-goes_on_after_a_suspend() {
-    before=$(pid)
-    cat /sys/power/state
-    asleep=$(date +%s)
-    echo 0 > /sys/class/rtc/rtc0/wakealarm
-    echo +8 > /sys/class/rtc/rtc0/wakealarm
-    echo freeze > /sys/power/state
-    asleep=$(($(date +%s) - asleep))
-    echo "asleep for $asleep s"
-    [ $asleep -ge 4 ]
-    goes_on "$before"
-}
-
 sees_a_service_that_thrashes() {
     systemd-run --quiet --unit busy.service /usr/local/bin/sentinel-workload spin --threads 6 --seconds 120
     within 60 said busy.service jitter veto
@@ -150,13 +137,17 @@ is_started_again_when_killed_and_leaves_no_lease() {
     systemctl stop caller.service
 }
 
+killed_for_memory() { journalctl --no-pager -o cat -u sentinel | grep -q "oom-kill"; }
+
+# As often as it takes: that it is killed again and again must not end with a service that nobody starts any more.
 is_started_again_when_its_memory_runs_out() {
     before=$(pid)
+    [ "$before" != 0 ]
     systemctl set-property --runtime sentinel MemoryMin=0 MemoryMax=4M
-    within 60 active_again "$before" || true
+    within 60 killed_for_memory
+    sleep 20
     systemctl set-property --runtime sentinel MemoryMax=infinity
     within 60 active_again "$before"
-    journalctl --no-pager -o cat -u sentinel | grep -i "oom"
     within 10 nothing_holds
 }
 
@@ -187,7 +178,6 @@ part installs_and_starts
 part gives_up_its_rights
 part goes_on_when_the_clock_is_set
 part goes_on_while_a_cpu_is_away_and_after_it_came_back
-part goes_on_after_a_suspend
 part sees_a_service_that_thrashes
 part takes_over_a_good_configuration_and_no_bad_one
 part acts_without_rights_of_its_own

@@ -109,6 +109,15 @@ pub(super) struct Journal {
     broken: bool,
 }
 
+/// How many changes of this boot a journal with these bytes holds that nobody undid. For who only looks: nothing is opened.
+///
+/// # Errors
+/// See [`JournalError`]; `path` is named in it.
+pub fn pending_in(bytes: &[u8], path: &Path, boot_id: &str) -> Result<usize, JournalError> {
+    let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    Ok(read_all(path, boot_id, &bytes[..complete])?.pending.len())
+}
+
 impl Journal {
     /// Takes the journal, making it (and its directory) where it is missing. Waits up to two seconds for another
     /// process that is about to end.

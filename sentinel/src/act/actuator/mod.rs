@@ -23,7 +23,7 @@ pub use self::{
     cgroup::{CgroupActuator, CgroupOptions, MAX_LEASES},
     error::{ActuatorError, JournalError},
     guarded::{GuardOptions, Guarded},
-    journal::DEFAULT_PATH as DEFAULT_JOURNAL,
+    journal::{DEFAULT_PATH as DEFAULT_JOURNAL, pending_in},
     knob::Knob,
     restore::put_back_all,
     shedding::Shedding,
