@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{process, workspace::Workspace};
 
-const NAME: &str = "sentinel";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const NAME: &str = "sentinel";
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Files of the repository, and where they are installed.
 const FILES: [(&str, &str); 8] = [
@@ -134,7 +134,8 @@ fn control(workspace: &Workspace, agent: &Path, architecture: &str, stage: &Path
     Ok(())
 }
 
-fn put(stage: &Path, to: &str, mode: u32, text: &[u8]) -> Result<()> {
+/// Writes a file of a package.
+pub(super) fn put(stage: &Path, to: &str, mode: u32, text: &[u8]) -> Result<()> {
     let file = stage.join(to);
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
@@ -145,7 +146,7 @@ fn put(stage: &Path, to: &str, mode: u32, text: &[u8]) -> Result<()> {
 }
 
 /// Whatever the caller's umask is, everybody may look into a folder of the system.
-fn open_to_all(stage: &Path, folder: &Path) -> Result<()> {
+pub(super) fn open_to_all(stage: &Path, folder: &Path) -> Result<()> {
     for folder in folder.ancestors().take_while(|folder| folder.starts_with(stage)) {
         fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     }

@@ -1,6 +1,6 @@
 //! `package`: what sentinel is installed by. Builds the agent as it is shipped, puts it into a `.deb` with everything beside
-//! it, lists what it is made of (SBOM), and writes checksums; then, as root, installs and purges it in a copy of this system.
-//! Never changes the system it runs on.
+//! it and into an image for containers, lists what it is made of (SBOM), and writes checksums; then, as root, installs and purges
+//! the one in a copy of this system and runs the other. Never changes the system it runs on.
 
 use std::{
     fs,
@@ -11,6 +11,8 @@ use std::{
 use anyhow::{Context as _, Result};
 
 mod deb;
+mod oci;
+mod oci_trial;
 mod sbom;
 mod trial;
 
@@ -28,7 +30,11 @@ pub(crate) struct Choice {
 pub(crate) fn package(workspace: &Workspace, choice: &Choice) -> Result<()> {
     setup::setup(workspace)?;
     let agent = run::build_agent(workspace)?;
-    let mut made = vec![deb::build(workspace, &agent, &workspace.packages())?];
+    let folder = workspace.packages();
+    let mut made = vec![
+        deb::build(workspace, &agent, &folder)?,
+        oci::build(workspace, &agent, &folder)?,
+    ];
     if choice.no_sbom {
         println!("sbom: left out, --no-sbom");
     } else {
@@ -38,6 +44,7 @@ pub(crate) fn package(workspace: &Workspace, choice: &Choice) -> Result<()> {
         println!("trial: left out, --no-trial");
     } else {
         trial::install_and_purge(&made[0])?;
+        oci_trial::run(&made[1])?;
     }
     let sums = checksums(workspace, &made)?;
     for file in made.iter().chain([&sums]) {
@@ -46,17 +53,24 @@ pub(crate) fn package(workspace: &Workspace, choice: &Choice) -> Result<()> {
     Ok(())
 }
 
-/// Builds the package of an agent that is built, installs it in a copy of this system, and purges it: for `test`. What
+/// Builds package and image of an agent that is built, installs and purges the one in a copy of this system, and runs the
+/// other: for `test`. What
 /// [`package`] made stays as it is.
 pub(crate) fn check(workspace: &Workspace, agent: &Path) -> Result<()> {
     let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let package = deb::build(workspace, agent, one.path())?;
     let again = deb::build(workspace, agent, two.path())?;
-    anyhow::ensure!(
-        fs::read(&package)? == fs::read(again)?,
-        "the package is another one when it is made again of the same program"
-    );
-    trial::install_and_purge(&package)
+    let image = oci::build(workspace, agent, one.path())?;
+    let image_again = oci::build(workspace, agent, two.path())?;
+    for (one, two) in [(&package, &again), (&image, &image_again)] {
+        anyhow::ensure!(
+            fs::read(one)? == fs::read(two)?,
+            "{} is another one when it is made again of the same program",
+            one.display()
+        );
+    }
+    trial::install_and_purge(&package)?;
+    oci_trial::run(&image)
 }
 
 /// Builds the package of an agent that is built, in a folder.

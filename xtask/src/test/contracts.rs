@@ -16,6 +16,16 @@ use crate::{process, report::Tally, run, workspace::Workspace};
 /// A contract that hangs is ended after this long.
 const LIMIT_S: u32 = 1500;
 
+/// What is chosen of the workspace. Unit tests and contracts choose the same, or else cargo builds what they share twice, because
+/// features of dependencies differ by choice.
+pub(super) const WORKSPACE: [&str; 5] = [
+    "--workspace",
+    "--exclude",
+    "sentinel-ebpf",
+    "--features",
+    "sentinel-tests/otlp",
+];
+
 /// One built test program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contract {
@@ -39,15 +49,7 @@ pub(crate) struct Ran {
 pub(crate) fn build(workspace: &Workspace) -> Result<Vec<Contract>> {
     let mut command = run::cargo(workspace);
     // Their own build of the agent's library is the one with everything in it; the shipped agent is built without.
-    command.args([
-        "test",
-        "--quiet",
-        "--package",
-        "sentinel-tests",
-        "--features",
-        "otlp",
-        "--no-run",
-    ]);
+    command.args(["test", "--quiet", "--no-run"]).args(WORKSPACE);
     command
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(workspace.target());

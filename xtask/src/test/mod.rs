@@ -100,18 +100,8 @@ pub(crate) fn prepare(workspace: &Workspace, report: &mut Report) -> Option<vm::
 
 fn unit_tests(workspace: &Workspace, filter: Option<&str>) -> Result<(Tally, String)> {
     let mut command = run::cargo(workspace);
-    command.args([
-        "test",
-        "--quiet",
-        "--workspace",
-        "--exclude",
-        "sentinel-ebpf",
-        "--features",
-        "sentinel-tests/otlp",
-        "--lib",
-        "--bins",
-        "--no-fail-fast",
-    ]);
+    command.args(["test", "--quiet"]).args(contracts::WORKSPACE);
+    command.args(["--lib", "--bins", "--no-fail-fast"]);
     command.arg("--target-dir").arg(workspace.target());
     command.arg("--").args(filter);
     let (status, output) = contracts::stream(&mut command)?;

@@ -21,7 +21,7 @@ struct Need {
     by: For,
 }
 
-const NEEDS: [Need; 15] = [
+const NEEDS: [Need; 17] = [
     Need {
         program: "ip",
         package: "iproute2",
@@ -86,6 +86,18 @@ const NEEDS: [Need; 15] = [
         program: "tmux",
         package: "tmux",
         reason: "a terminal that `sentinel top` is driven in",
+        by: For::Contracts,
+    },
+    Need {
+        program: "umoci",
+        package: "umoci",
+        reason: "unpacks the image as other tools do",
+        by: For::Contracts,
+    },
+    Need {
+        program: "runc",
+        package: "runc",
+        reason: "runs the image as Kubernetes does",
         by: For::Contracts,
     },
     Need {

@@ -24,6 +24,10 @@ mkdir -p /system/etc/systemd/system/default.target.wants
 ln -s ../trial.service /system/etc/systemd/system/default.target.wants/trial.service
 # Nobody sits at the serial line, and without udev its device never comes.
 for unit in serial-getty@ttyS0 getty@tty1; do ln -s /dev/null /system/etc/systemd/system/$unit.service; done
+# Nor is there anything to be done each day, whatever the clock says.
+for timer in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim systemd-tmpfiles-clean; do
+    ln -sf /dev/null "/system/etc/systemd/system/$timer.timer"
+done
 echo guest > /system/etc/hostname
 : > /system/etc/machine-id
 umount /proc

@@ -34,7 +34,8 @@ nothing_holds() { sentinel veto list --json | grep -q '"leases":\[\]'; }
 # A number of the agent's own state.
 own() { sentinel status --json | tr -d ' \n' | sed "s/.*\"$1\":\([0-9]*\).*/\1/"; }
 ticked() { [ "$(own ticks)" -ge "$1" ]; }
-no_veto() { ! sentinel status --json | tr -d ' \n' | sed 's/"totals".*//' | grep -q '"veto":[1-9]'; }
+# Scopes in trouble, but for this script, which is much work for an emulator, and what it is a part of.
+in_trouble() { sentinel status | sed -n 's/^  veto  *\([^ ]*\) .*/\1/p' | grep -v -x -e trial.service -e host -e / || true; }
 
 # It is the same process, ticks as often as seconds pass by a clock that nobody sets, and alarms nobody.
 goes_on() {
@@ -44,7 +45,7 @@ goes_on() {
     took=$(($(cut -d. -f1 /proc/uptime) - began))
     [ $took -le 10 ] || { echo "5 ticks took $took s"; return 1; }
     is process "$(pid)" "$1"
-    no_veto || { sentinel status; return 1; }
+    is "what is in trouble" "$(in_trouble)" ""
 }
 
 # An agent that has given up everything, in every thread.
