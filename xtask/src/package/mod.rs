@@ -11,6 +11,8 @@ use std::{
 use anyhow::{Context as _, Result};
 
 mod deb;
+#[cfg(test)]
+mod kubernetes_tests;
 mod oci;
 mod oci_trial;
 mod sbom;
