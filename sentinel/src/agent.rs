@@ -4,6 +4,7 @@
 //! judges or prints by itself.
 #![forbid(unsafe_code)]
 
+mod fault_point;
 mod reload;
 
 use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ use crate::{
     time::{Now, monotonic_ns},
 };
 
+use self::fault_point::{FaultPoint, Stage};
 pub use self::reload::Reload;
 
 /// How long hooks may go on after the agent was told to end.
@@ -115,6 +117,7 @@ pub struct Agent<S> {
     /// When a reading was last begun, `CLOCK_MONOTONIC`, nanoseconds.
     read_ns: Option<u64>,
     meter: Meter,
+    fault: FaultPoint,
 }
 
 /// Why a reading was the last one.
@@ -155,6 +158,7 @@ impl<S: Source> Agent<S> {
             losses: BTreeMap::new(),
             read_ns: None,
             meter: Meter::new(parts.origin.page_bytes),
+            fault: FaultPoint::from_environment(),
             parts,
         }
     }
@@ -201,6 +205,7 @@ impl<S: Source> Agent<S> {
                 }
                 _ = tending.tick(), if self.actor.holds() => {
                     self.actor.tend(Now::read());
+                    self.pass(Stage::Tend);
                     None
                 }
             };
@@ -242,10 +247,12 @@ impl<S: Source> Agent<S> {
         if let Some(recorder) = &mut self.parts.recorder {
             recorder.record(&sample)?;
         }
+        self.pass(Stage::Read);
         add_losses(&mut self.losses, &sample);
         let mut outcomes = self.actor.outcomes();
         outcomes.append(&mut self.reloaded);
         self.judge.observe(&sample, &mut self.verdicts);
+        self.pass(Stage::Judge);
         let mut verdicts = Vec::with_capacity(self.verdicts.len());
         for mut verdict in self.verdicts.drain(..) {
             let now_ns = verdict.monotonic_ns;
@@ -255,9 +262,11 @@ impl<S: Source> Agent<S> {
             }
             verdicts.push(Arc::new(verdict));
         }
+        self.pass(Stage::Plan);
         let judge = &self.judge;
         let level_of = |cgroup_id, signal| judge.level_of(cgroup_id, signal);
         self.actor.observe(&sample, &level_of, sample.now);
+        self.pass(Stage::Observe);
         let reached = |level| verdicts.iter().any(|verdict| verdict.level >= level);
         let failed_on = self.parts.fail_on.is_some_and(reached);
         // Between ticks a surface hears only what happened.
@@ -270,11 +279,17 @@ impl<S: Source> Agent<S> {
         let mut snapshot = self.snapshot(sample, outcomes);
         snapshot.verdicts = verdicts;
         let closed = matches!(self.parts.sinks.publish(&snapshot), Err(SinkError::Closed { .. }));
+        self.pass(Stage::Publish);
         Ok(match (closed, failed_on) {
             (true, _) => Some(Stop::Closed),
             (false, true) => Some(Stop::FailedOn),
             (false, false) => None,
         })
+    }
+
+    /// Where a test may end or halt this process.
+    fn pass(&mut self, stage: Stage) {
+        self.fault.pass(stage, self.actor.holds());
     }
 
     /// A sensor that ran and does not any more is said, and nothing is done by what it does not see.

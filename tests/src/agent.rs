@@ -5,7 +5,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -169,10 +169,7 @@ impl Options {
     pub fn start(self) -> Result<Agent> {
         let file = self.dir.path().join("sentinel.toml");
         fs::write(&file, &self.config)?;
-        let mut command = match &self.program {
-            Some(program) => Command::new(program),
-            None => command(&self.through)?,
-        };
+        let mut command = command(&self.through, self.program.as_deref())?;
         command.arg("run").args(["--output", "json"]).arg("--config").arg(&file);
         let lock = self.lock.unwrap_or_else(|| self.dir.path().join("lock"));
         command.arg("--lock").arg(&lock).args(["--listen", &self.listen]);

@@ -1,13 +1,48 @@
 //! What is loaded and attached in the kernel, as `bpftool` lists it, and what of it a process holds.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{paths, process::children, wait};
+use crate::{invoke::text, paths, process::children, wait};
 
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// What `bpftool` says, as JSON; null when it says nothing.
+///
+/// # Errors
+/// It is not here, or refuses.
+pub fn bpftool(args: &[&str]) -> Result<Value> {
+    let mut command = Command::new(paths::tool("bpftool", "bpftool")?);
+    let output = command.arg("-j").args(args).output()?;
+    ensure!(
+        output.status.success(),
+        "bpftool {args:?}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+}
+
+/// Names of the programs attached to one cgroup itself.
+///
+/// # Errors
+/// There is no such cgroup.
+pub fn attached(cgroup: &Path) -> Result<Vec<String>> {
+    let all = bpftool(&["cgroup", "show", text(cgroup)])?;
+    let names = all
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|program| program["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
+}
 
 /// Ids of objects in the kernel, and pins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

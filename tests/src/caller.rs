@@ -38,6 +38,12 @@ impl Caller {
         })
     }
 
+    /// Where it runs.
+    #[must_use]
+    pub const fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
     /// Waits for a verdict about its calls with a level that is wanted.
     ///
     /// # Errors

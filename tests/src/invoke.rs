@@ -128,7 +128,7 @@ pub fn invoke<S: AsRef<OsStr>>(args: &[S], limit: Duration) -> Result<Ended> {
 /// It could not be started, or does not end in time.
 pub fn invoke_through<T: AsRef<OsStr>, S: AsRef<OsStr>>(through: &[T], args: &[S], limit: Duration) -> Result<Ended> {
     let through: Vec<OsString> = through.iter().map(|part| part.as_ref().to_owned()).collect();
-    finish(command(&through)?.args(args), limit)
+    finish(command(&through, None)?.args(args), limit)
 }
 
 /// Runs a command to its end.
@@ -152,8 +152,9 @@ pub fn finish(command: &mut Command, limit: Duration) -> Result<Ended> {
     Ok(Ended::new(status, stdout.texts(), stderr.texts()))
 }
 
-pub(crate) fn command(through: &[OsString]) -> Result<Command> {
-    let program = paths::sentinel()?;
+/// The agent's command, through another one if there is one; the shipped agent unless another build is named.
+pub(crate) fn command(through: &[OsString], program: Option<&Path>) -> Result<Command> {
+    let program = program.map_or_else(paths::sentinel, |program| Ok(program.to_owned()))?;
     let mut command = match through.split_first() {
         None => Command::new(program),
         Some((first, rest)) => {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod asked;
 pub mod bench;
 pub mod books;
 pub mod bpf;

@@ -2,33 +2,18 @@
 //!
 //! Needs root and `bpftool`. It detaches links of the agent that it started, and of nobody else.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use sentinel::judge::verdict::Level;
 use sentinel_tests::{
     agent::Options,
-    bpf::{self, Objects},
+    bpf::{self, Objects, bpftool},
     caller::Caller,
-    http, paths, wait,
+    http, wait,
 };
-use serde_json::Value;
-
 const LIMIT: Duration = Duration::from_secs(20);
-
-fn bpftool(args: &[&str]) -> Result<Value> {
-    let output = Command::new(paths::tool("bpftool", "bpftool")?)
-        .arg("-j")
-        .args(args)
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "bpftool {args:?}: {}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
-}
 
 /// The id of the link by which a process has a program of this name on a cgroup.
 fn link_of(held: &Objects, program: &str) -> Result<u64> {

@@ -2,12 +2,7 @@
 //!
 //! Needs root and `bpftool`. A real storm in cgroups of its own; the cliff and the faults of the agent are in `storm`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::{
@@ -15,54 +10,29 @@ use nix::{
     unistd::Pid,
 };
 use sentinel::{
-    act::{Outcome, control::Listed, outcome::ActionResult},
+    act::{Outcome, outcome::ActionResult},
     judge::verdict::{Cause, Level},
 };
 use sentinel_tests::{
     agent::{Agent, Options},
-    bpf::{self, Objects},
+    asked::{control, listed, veto},
+    bpf::{self, Objects, attached, bpftool},
     cgroup::{Cgroup, Family},
     invoke::{
-        Ended, as_nobody,
+        as_nobody,
         code::{CANNOT, DONE, FAILED, USAGE},
         finish, invoke, refused, text,
     },
     overload::{Overload, SERVICES, Setting, Slice},
-    paths,
     services::Services,
     wait,
     workload::Workload,
 };
-use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(15);
 const SOON: Duration = Duration::from_secs(5);
 /// Programs that refuse.
 const ENFORCING: [&str; 4] = ["connect4", "connect6", "limit_ingress", "limit_sock_ops"];
-
-fn control(agent: &Agent) -> PathBuf {
-    agent.dir().join("control.sock")
-}
-
-fn veto(agent: &Agent, args: &[&str]) -> Result<Ended> {
-    let socket = control(agent);
-    let mut all = vec!["veto"];
-    all.extend(args);
-    all.extend(["--control", text(&socket)]);
-    invoke(&all, LIMIT)
-}
-
-fn listed(agent: &Agent) -> Result<Listed> {
-    let ended = veto(agent, &["list", "--json"])?;
-    let line = ended.stdout.first().with_context(|| format!("{ended:?}"))?;
-    Ok(serde_json::from_str(line)?)
-}
-
-fn bpftool(args: &[&str]) -> Result<Value> {
-    let mut command = Command::new(paths::tool("bpftool", "bpftool")?);
-    let output = command.arg("-j").args(args).output()?;
-    Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
-}
 
 /// Names of the enforcing programs that a process holds.
 fn enforcing(pid: u32) -> Result<Vec<String>> {
@@ -73,17 +43,6 @@ fn enforcing(pid: u32) -> Result<Vec<String>> {
         (held.programs.contains(&program["id"].as_u64()?) && ENFORCING.contains(&name)).then(|| name.to_owned())
     });
     Ok(names.collect())
-}
-
-/// Names of the programs attached to one cgroup itself.
-fn attached(cgroup: &Path) -> Result<Vec<String>> {
-    let all = bpftool(&["cgroup", "show", text(cgroup)])?;
-    let names = all
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|program| program["name"].as_str());
-    Ok(names.map(str::to_owned).collect())
 }
 
 fn start(config: &str) -> Result<Agent> {
