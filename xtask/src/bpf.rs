@@ -1,15 +1,11 @@
 //! Builds the eBPF object. Comes in: a toolchain and a linker; goes out: `target/bpf/sentinel.o`, touched only when it changed.
 //! Cargo decides what to rebuild. Never loads the object.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{process, setup::Tools, workspace::Workspace};
+use crate::{process, run, setup::Tools, workspace::Workspace};
 
 /// The crate of the kernel side, its binary and its target.
 const PACKAGE: &str = "sentinel-ebpf";
@@ -52,7 +48,11 @@ fn cargo(workspace: &Workspace, tools: &Tools, subcommand: &str) -> Command {
     let mut command = tools.toolchain.cargo_command();
     command.current_dir(workspace.root());
     command.env("RUSTC_BOOTSTRAP", "1");
-    let flags: Vec<String> = flags(tools).into_iter().chain(remapped(workspace, tools)).collect();
+    let sysroot = tools.toolchain.rustc.ancestors().nth(2).map(Path::to_path_buf);
+    let flags: Vec<String> = flags(tools)
+        .into_iter()
+        .chain(run::remapped(workspace, sysroot))
+        .collect();
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // The workspace strips release binaries; this one's debug information is where its BTF comes from.
     command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
@@ -80,25 +80,6 @@ fn flags(tools: &Tools) -> Vec<String> {
         // 32-bit arithmetic and jumps: every kernel from 5.3 on has them.
         "-Ctarget-cpu=v3".into(),
     ]
-}
-
-/// Where sources lie is kept out of the object, which is then the same wherever it is built.
-fn remapped(workspace: &Workspace, tools: &Tools) -> Vec<String> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
-    let registries = home
-        .into_iter()
-        .flat_map(|home| fs::read_dir(home.join("registry/src")));
-    let registries = registries
-        .flatten()
-        .flatten()
-        .map(|registry| (registry.path(), "/registry"));
-    let sysroot = tools.toolchain.rustc.ancestors().nth(2).map(Path::to_path_buf);
-    let sources = sysroot.map(|sysroot| (sysroot.join("lib/rustlib/src/rust"), "/rust"));
-    let own = (workspace.root().to_path_buf(), "/sentinel");
-    let all = registries.chain(sources).chain([own]);
-    all.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
-        .collect()
 }
 
 /// The kernel needs BTF; a linker that left it out is better found here than at load.

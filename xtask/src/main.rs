@@ -13,6 +13,7 @@ mod check;
 mod layers;
 mod linker;
 mod package;
+mod policy;
 mod process;
 mod report;
 mod run;
@@ -59,6 +60,12 @@ enum Task {
     },
     /// Checks the order of the stages and the other rules of the house.
     Layers,
+    /// Whether what is depended on is what `.deny.toml` allows, and free of known flaws.
+    Policy {
+        /// Get RustSec's database of flaws first; needs the Internet.
+        #[arg(long)]
+        fetch: bool,
+    },
     /// Real faults on this machine, repeated and measured: `cargo xtask trial --help`.
     Trial {
         /// The trial and its options.
@@ -121,6 +128,7 @@ fn perform(task: Task) -> Result<ExitCode> {
             check::check(&workspace, &tools, &mut report);
             return Ok(report.end());
         }
+        Task::Policy { fetch } => policy::policy(&workspace, fetch)?,
         Task::Layers => layers::check(workspace.root())?,
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
