@@ -8,6 +8,7 @@ pub(crate) fn check(workspace: &Workspace, tools: &Tools, report: &mut Report) {
         process::run(run::cargo(workspace).args(["fmt", "--all", "--", "--check"]))
     });
     report.check("layers", || layers::check(workspace.root()));
+    report.check("object, twice", || bpf::twice(workspace, tools));
     report.check("policy", || policy::check(workspace));
     match policy::database() {
         Some(_) => report.check("advisories", || policy::advisories(workspace)),

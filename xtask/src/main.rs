@@ -37,7 +37,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Finds or installs what the eBPF half needs, and builds its object.
-    Setup,
+    Setup {
+        /// Also build the object under another path, and want the same bytes.
+        #[arg(long)]
+        twice: bool,
+    },
     /// Format, clippy and layers: what needs no kernel.
     Check,
     /// Everything: checks, unit tests, contracts on the running kernel, and the QEMU matrix.
@@ -121,7 +125,12 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<ExitCode> {
     let workspace = workspace::Workspace::new();
     match task {
-        Task::Setup => setup::setup(&workspace).map(drop)?,
+        Task::Setup { twice } => {
+            let tools = setup::setup(&workspace)?;
+            if twice {
+                bpf::twice(&workspace, &tools)?;
+            }
+        }
         Task::Check => {
             let tools = setup::setup(&workspace)?;
             let mut report = report::Report::default();

@@ -51,15 +51,23 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let tool = find_or_install(workspace)?;
     refuses(workspace, &tool)?;
     let mut command = deny(workspace, &tool);
-    command.args(["check", "--hide-inclusion-graph", "-D", "unmatched-skip"]);
-    command.args(["-D", "unnecessary-skip", "licenses", "bans", "sources"]);
+    command.args(["--locked", "check", "--hide-inclusion-graph"]);
+    command.args([
+        "-D",
+        "unmatched-skip",
+        "-D",
+        "unnecessary-skip",
+        "licenses",
+        "bans",
+        "sources",
+    ]);
     process::run(&mut command).context("a dependency is not what .deny.toml allows (docs/SUPPLY.md)")
 }
 
 /// Known flaws, by the database that is here.
 pub(crate) fn advisories(workspace: &Workspace) -> Result<()> {
     let mut command = deny(workspace, &find_or_install(workspace)?);
-    command.args(["--offline", "check", "--hide-inclusion-graph", "advisories"]);
+    command.args(["--frozen", "check", "--hide-inclusion-graph", "advisories"]);
     process::run(&mut command).context("a dependency has a known flaw, or the database is old (docs/SUPPLY.md)")
 }
 

@@ -1,7 +1,13 @@
 //! `run`: from a fresh clone to a running agent. Builds as the caller; only the agent itself runs as root.
 //! Where something was built never reaches what is built.
 
-use std::{ffi::OsString, fs, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result};
 
@@ -27,7 +33,7 @@ pub(crate) fn build_agent(workspace: &Workspace) -> Result<PathBuf> {
     let sysroot = process::read(command_of("RUSTC", "rustc").args(["--print", "sysroot"]))?;
     let flags = callers_flags()
         .into_iter()
-        .chain(remapped(workspace, Some(sysroot.trim().into())));
+        .chain(remapped(workspace.root(), Some(sysroot.trim().into())));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.collect::<Vec<_>>().join("\x1f"));
     command.args([
         "build",
@@ -52,7 +58,7 @@ pub(crate) fn cargo(workspace: &Workspace) -> Command {
 
 /// Flags of the compiler that keep out of what it writes where sources lie: of the workspace, of the crates it uses, and of
 /// the standard library under `sysroot`.
-pub(crate) fn remapped(workspace: &Workspace, sysroot: Option<PathBuf>) -> Vec<String> {
+pub(crate) fn remapped(root: &Path, sysroot: Option<PathBuf>) -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let registries = home
@@ -63,7 +69,7 @@ pub(crate) fn remapped(workspace: &Workspace, sysroot: Option<PathBuf>) -> Vec<S
         .flatten()
         .map(|registry| (registry.path(), "/registry"));
     let sources = sysroot.map(|sysroot| (sysroot.join("lib/rustlib/src/rust"), "/rust"));
-    let own = (workspace.root().to_path_buf(), "/sentinel");
+    let own = (root.to_path_buf(), "/sentinel");
     let all = registries.chain(sources).chain([own]);
     all.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
         .collect()
