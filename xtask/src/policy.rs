@@ -134,6 +134,10 @@ fn probe(folder: &Path) -> Result<PathBuf> {
     write_crate(&twin, "name = \"twin\"\nversion = \"0.0.2\"\nlicense = \"MIT\"\n")?;
     let git = |args: &[&str]| {
         let mut command = Command::new("git");
+        // A hook of git that runs this task names its own repository in these.
+        for name in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"] {
+            command.env_remove(name);
+        }
         command.args(["-c", "user.name=probe", "-c", "user.email=probe@localhost"]);
         command.args(["-c", "commit.gpgsign=false"]).args(args);
         process::read(command.current_dir(&repository)).map(drop)
