@@ -33,7 +33,7 @@ pub(crate) fn policy(workspace: &Workspace, fetch: bool) -> Result<()> {
     if fetch {
         let mut command = deny(workspace, &find_or_install(workspace)?);
         process::run(command.args(["fetch", "db"])).context(
-            "RustSec's database could not be fetched: it is a git repository on the Internet, and no package registry has it",
+            "RustSec's database could not be fetched: it is a git repository on the Internet (docs/SUPPLY.md)",
         )?;
     }
     check(workspace)?;
