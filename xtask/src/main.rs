@@ -14,6 +14,7 @@ mod fuzz;
 mod layers;
 mod linker;
 mod package;
+mod policy;
 mod process;
 mod report;
 mod run;
@@ -37,7 +38,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Finds or installs what the eBPF half needs, and builds its object.
-    Setup,
+    Setup {
+        /// Also build the object under another path, and want the same bytes.
+        #[arg(long)]
+        twice: bool,
+    },
     /// Format, clippy and layers: what needs no kernel.
     Check,
     /// Everything: checks, unit tests, contracts on the running kernel, and the QEMU matrix.
@@ -60,6 +65,12 @@ enum Task {
     },
     /// Checks the order of the stages and the other rules of the house.
     Layers,
+    /// Whether what is depended on is what `.deny.toml` allows, and free of known flaws.
+    Policy {
+        /// Get RustSec's database of flaws first; needs the Internet.
+        #[arg(long)]
+        fetch: bool,
+    },
     /// Real faults on this machine, repeated and measured: `cargo xtask trial --help`.
     Trial {
         /// The trial and its options.
@@ -126,13 +137,19 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<ExitCode> {
     let workspace = workspace::Workspace::new();
     match task {
-        Task::Setup => setup::setup(&workspace).map(drop)?,
+        Task::Setup { twice } => {
+            let tools = setup::setup(&workspace)?;
+            if twice {
+                bpf::twice(&workspace, &tools)?;
+            }
+        }
         Task::Check => {
             let tools = setup::setup(&workspace)?;
             let mut report = report::Report::default();
             check::check(&workspace, &tools, &mut report);
             return Ok(report.end());
         }
+        Task::Policy { fetch } => policy::policy(&workspace, fetch)?,
         Task::Layers => layers::check(workspace.root())?,
         Task::Test { no_vm, filter } => return test::test(&workspace, &test::Choice { no_vm, filter }),
         Task::Vm { kernels, write_docs } => return vm::vm(&workspace, &kernels, write_docs),
