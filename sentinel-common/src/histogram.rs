@@ -56,7 +56,21 @@ pub const fn bucket_floor_ns(bucket: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_wait_lies_in_its_bucket_and_a_longer_one_never_lower(shift in 0..64_u32, wait_ns in any::<u64>(), other_ns in any::<u64>()) {
+            let (wait_ns, other_ns) = (wait_ns >> shift, other_ns >> (63 - shift));
+            let bucket = wait_bucket(wait_ns);
+            prop_assert!(bucket < WAIT_BUCKETS);
+            prop_assert!(bucket_floor_ns(bucket) <= wait_ns);
+            prop_assert!(bucket + 1 == WAIT_BUCKETS || wait_ns < bucket_floor_ns(bucket + 1));
+            prop_assert!(wait_bucket(wait_ns.min(other_ns)) <= wait_bucket(wait_ns.max(other_ns)));
+        }
+    }
 
     #[test]
     fn every_bucket_starts_where_its_floor_says() {

@@ -287,4 +287,6 @@ const _: () = assert!(size_of::<Budget>() == 16 + 152 + 24 + 24 + 24 + 16 + 8 + 
 const _: () = assert!(size_of::<InboundSocket>() == 16);
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 
 const MAGIC: u16 = 0xeb9f;
+/// Members looked at for one field, with those of anonymous members: no kernel has structures a tenth as large.
+const MOST_MEMBERS: u32 = 100_000;
 
 /// What is wrong with type information.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -217,15 +219,17 @@ impl Btf {
     fn field(&self, structure: &str, path: &str) -> Option<(u32, u32)> {
         let mut id = *self.by_name.get(&(structure.to_owned(), Class::Composite))?;
         let mut bits = 0u32;
+        let mut left = MOST_MEMBERS;
         for name in path.split('.') {
-            let (bit, kind) = self.member(id, name, 0)?;
+            let (bit, kind) = self.member(id, name, 0, &mut left)?;
             bits = bits.checked_add(bit)?;
             id = kind;
         }
         bits.is_multiple_of(8).then_some((bits / 8, id))
     }
 
-    fn member(&self, id: u32, name: &str, depth: u32) -> Option<(u32, u32)> {
+    /// A bound on the depth alone would not end: each of many members may lead back to the structure it is in.
+    fn member(&self, id: u32, name: &str, depth: u32, left: &mut u32) -> Option<(u32, u32)> {
         if depth > 16 {
             return None;
         }
@@ -233,10 +237,11 @@ impl Btf {
             return None;
         };
         for member in members {
+            *left = left.checked_sub(1)?;
             match self.name(member.name) {
                 Some(found) if found == name => return Some((member.bit, member.kind)),
                 Some("") => {
-                    if let Some((bit, kind)) = self.member(member.kind, name, depth + 1) {
+                    if let Some((bit, kind)) = self.member(member.kind, name, depth + 1, left) {
                         return Some((member.bit.checked_add(bit)?, kind));
                     }
                 }
@@ -370,6 +375,28 @@ mod tests {
         let mut blob = blob();
         blob[24 + 4 + 3] = 0x1f;
         assert_eq!(Btf::parse(&blob).err(), Some(BtfError::UnknownKind { id: 1, kind: 31 }));
+    }
+
+    /// `struct loops { struct loops, struct loops, … }`, all without a name: sixteen deep that would be 8^16 visits.
+    #[test]
+    fn a_structure_that_holds_itself_many_times_is_searched_in_bounded_time() {
+        let strings = b"\0loops\0";
+        let mut types = vec![1u32, 4 << 24 | 8, 64];
+        types.extend([0, 1, 0].repeat(8));
+        let header = [
+            u32::from(MAGIC) | 1 << 16,
+            24,
+            0,
+            4 * types.len() as u32,
+            4 * types.len() as u32,
+            7,
+        ];
+        let words = header.iter().chain(&types);
+        let mut blob: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
+        blob.extend(strings);
+        let btf = Btf::parse(&blob).expect("a whole blob");
+        assert!(btf.has_struct("loops"));
+        assert_eq!(btf.offset("loops", "a"), None);
     }
 
     #[test]

@@ -32,6 +32,15 @@ impl Layout {
     }
 }
 
+/// What sensors would miss in this type information, and why; nothing in that of a kernel on which all of them run.
+#[must_use]
+pub fn missing(btf: &Btf) -> Vec<KernelError> {
+    let Layout {
+        task, run_queue, rss, ..
+    } = Layout::of(btf);
+    [task.err(), run_queue.err(), rss.err()].into_iter().flatten().collect()
+}
+
 pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Result<Ebpf, KernelError> {
     let task = layout.task.as_ref().copied().unwrap_or_default();
     let run_queue = layout.run_queue.as_ref().copied().unwrap_or_default();

@@ -21,5 +21,6 @@ mod watch;
 
 pub use btf::{Btf, BtfError};
 pub use error::{KernelError, describe};
+pub use layout::missing;
 pub use object::{Kernel, Options, ProgramFacts, Sensor};
 pub use pace::Pace;

@@ -75,17 +75,34 @@ pub(super) fn run_queue(btf: &Btf) -> Result<RunQueue, KernelError> {
 pub(super) fn rss(btf: &Btf) -> Result<Rss, KernelError> {
     let by_helper = btf.has_struct("mm_rss_stat");
     let (first, stride) = if by_helper {
-        let counts = field(btf, "mm_struct", "rss_stat")? + field(btf, "mm_rss_stat", "count")?;
+        let counts = field(btf, "mm_struct", "rss_stat")?.checked_add(field(btf, "mm_rss_stat", "count")?);
         (counts, btf.element_bytes("mm_rss_stat", "count"))
     } else {
-        let counters = field(btf, "mm_struct", "rss_stat")? + field(btf, "percpu_counter", "count")?;
+        let counters = field(btf, "mm_struct", "rss_stat")?.checked_add(field(btf, "percpu_counter", "count")?);
         (counters, btf.element_bytes("mm_struct", "rss_stat"))
     };
-    match stride {
-        Some((bytes, 4..)) => Ok(Rss {
-            kinds: [0, 1, 2, 3].map(|kind| first + kind * bytes),
-            by_helper,
-        }),
-        _ => Err(KernelError::NoField("mm_struct.rss_stat with four counts".into())),
+    first
+        .zip(stride)
+        .and_then(|(first, (bytes, counts))| four(first, bytes, counts))
+        .map(|kinds| Rss { kinds, by_helper })
+        .ok_or_else(|| KernelError::NoField("mm_struct.rss_stat with four counts".into()))
+}
+
+/// Offsets of the first four counts; `None` where there are fewer, or one would lie beyond what an offset can say.
+fn four(first: u32, bytes: u32, counts: u32) -> Option<[u32; 4]> {
+    let at = |kind: u32| first.checked_add(kind.checked_mul(bytes)?);
+    (counts >= 4).then_some([at(0)?, at(1)?, at(2)?, at(3)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::four;
+
+    #[test]
+    fn counts_that_no_offset_reaches_are_no_counts() {
+        assert_eq!(four(8, 16, 4), Some([8, 24, 40, 56]));
+        assert_eq!(four(8, 16, 3), None);
+        assert_eq!(four(u32::MAX - 8, 4, 4), None);
+        assert_eq!(four(0, u32::MAX, 4), None);
     }
 }

@@ -267,7 +267,8 @@ fn unnamed(id: u64) -> Scope {
 }
 
 /// Bytes as text: what is not UTF-8 becomes `\xNN`, everything else stays. Surfaces escape what could harm a reader.
-fn readable(bytes: &[u8]) -> String {
+#[must_use]
+pub fn readable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

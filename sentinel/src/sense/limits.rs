@@ -33,7 +33,13 @@ pub struct HostMemory {
 /// Reads the limits of the cgroup whose directory is `dir`: four small files, and one more where there is a limit.
 #[must_use]
 pub fn read(dir: &Path) -> Limits {
-    let number = |file: &str| fs::read_to_string(dir.join(file)).ok()?.trim_end().parse().ok();
+    of_files(&|file| fs::read_to_string(dir.join(file)).ok())
+}
+
+/// The limits that these files tell; `None` for a file that is not there. Asks for no file that it does not need.
+#[must_use]
+pub fn of_files(text: &dyn Fn(&str) -> Option<String>) -> Limits {
+    let number = |file: &str| text(file)?.trim_end().parse().ok();
     let memory_max_bytes: Option<u64> = number("memory.max");
     let memory_high_bytes: Option<u64> = number("memory.high");
     let limited = memory_max_bytes.or(memory_high_bytes).is_some();
@@ -41,15 +47,12 @@ pub fn read(dir: &Path) -> Limits {
         memory_max_bytes,
         memory_high_bytes,
         memory_reclaimable_bytes: limited
-            .then(|| fs::read_to_string(dir.join("memory.stat")).ok())
+            .then(|| text("memory.stat"))
             .flatten()
             .as_deref()
             .and_then(reclaimable),
         memory_current_bytes: number("memory.current"),
-        throttled_us: fs::read_to_string(dir.join("cpu.stat"))
-            .ok()
-            .as_deref()
-            .and_then(throttled_us),
+        throttled_us: text("cpu.stat").as_deref().and_then(throttled_us),
     }
 }
 
@@ -72,12 +75,18 @@ impl HostBook {
     pub fn read(&self) -> Option<HostMemory> {
         let mut text = [0; MEMINFO_BYTES];
         let length = self.0.as_ref()?.read_at(&mut text, 0).ok()?;
-        let memory = Meminfo::from_read(&text[..length]).ok()?;
-        Some(HostMemory {
-            total_bytes: memory.mem_total,
-            available_bytes: memory.mem_available,
-        })
+        host_memory(&text[..length])
     }
+}
+
+/// The host's memory as `/proc/meminfo` tells it; `None` for what is no such text.
+#[must_use]
+pub fn host_memory(meminfo: &[u8]) -> Option<HostMemory> {
+    let memory = Meminfo::from_read(meminfo).ok()?;
+    Some(HostMemory {
+        total_bytes: memory.mem_total,
+        available_bytes: memory.mem_available,
+    })
 }
 
 fn throttled_us(cpu_stat: &str) -> Option<u64> {

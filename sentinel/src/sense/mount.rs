@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use procfs::process::{MountInfo, Process};
+use procfs::{
+    FromBufRead as _,
+    process::{MountInfo, MountInfos, Process},
+};
 
 /// The hierarchy could not be found.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,12 @@ pub enum MountError {
 pub fn find() -> Result<PathBuf, MountError> {
     let mounts = Process::myself()?.mountinfo()?;
     choose(&mounts.0).ok_or(MountError::NotMounted)
+}
+
+/// The same in the text of a mount table; `None` when no such hierarchy is in it, or it is no such text.
+#[must_use]
+pub fn find_in(mountinfo: &[u8]) -> Option<PathBuf> {
+    choose(&MountInfos::from_buf_read(mountinfo).ok()?.0)
 }
 
 fn choose(mounts: &[MountInfo]) -> Option<PathBuf> {
@@ -60,12 +69,10 @@ fn octal(digits: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use procfs::{FromBufRead, process::MountInfos};
-
     use super::*;
 
     fn chosen(table: &str) -> Option<PathBuf> {
-        choose(&MountInfos::from_buf_read(table.as_bytes()).unwrap().0)
+        find_in(table.as_bytes())
     }
 
     #[test]

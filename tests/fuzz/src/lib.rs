@@ -2,6 +2,8 @@
 //! accepted is in its range and survives being written and read again, and what is refused is named. A fuzzer calls these
 //! functions, and a unit test gives each of them its seeds. Never touches the kernel, a cgroup or a file of the system.
 
+mod api;
+mod files;
 mod targets;
 
 /// A parser under trial.
@@ -18,7 +20,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 9] = [
+pub static TARGETS: [Target; 12] = [
     Target {
         name: "configuration",
         about: "the configuration file",
@@ -63,6 +65,21 @@ pub static TARGETS: [Target; 9] = [
         name: "http",
         about: "requests to page, API and metrics",
         run: targets::http,
+    },
+    Target {
+        name: "api",
+        about: "requests through everything behind the listener, with and without a token",
+        run: api::api,
+    },
+    Target {
+        name: "state",
+        about: "the state of a run, as `sentinel top` is answered",
+        run: api::state,
+    },
+    Target {
+        name: "files",
+        about: "files of cgroups and of /proc, and paths of cgroups",
+        run: files::files,
     },
 ];
 

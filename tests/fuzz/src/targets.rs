@@ -6,18 +6,20 @@ use std::{
     net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use sentinel::{
-    act::{actuator, control, message},
+    act::{actuator, control, message, privileged},
     config::{Autonomy, Config, Listen},
-    kernel::Btf,
+    judge::{Judge, JudgeConfig},
+    kernel::{self, Btf},
     sense::{
         naming,
-        record::Recorder,
+        record::{Header, Recorder},
         replay::Replay,
+        sample::Sample,
         series::{Format, Reader},
     },
     show::{
@@ -43,7 +45,7 @@ pub(crate) fn configuration(bytes: &[u8]) {
     }
 }
 
-/// Whatever the types say, looking things up in them ends.
+/// Whatever the types say, looking things up in them ends, and what a sensor would miss is named.
 pub(crate) fn types(bytes: &[u8]) {
     let Ok(types) = Btf::parse(bytes) else { return };
     for (structure, path) in [
@@ -64,9 +66,19 @@ pub(crate) fn types(bytes: &[u8]) {
         let _ = types.has_struct(structure);
     }
     let _ = types.tracepoint("mark_victim");
+    let missing = kernel::missing(&types);
+    assert!(
+        missing.iter().all(|error| error.to_string().contains('.')),
+        "{missing:?}"
+    );
+    if missing.is_empty() {
+        let part = types.offset("task_struct", "sched_info.run_delay");
+        assert!(part >= types.offset("task_struct", "sched_info") && types.has_struct("rq"));
+    }
 }
 
-/// What is replayed rises in time, and is the same when it is recorded and replayed again.
+/// What is replayed rises in time, and is the same when it is recorded and replayed again; judged twice, it gets
+/// the same verdicts.
 pub(crate) fn recording(bytes: &[u8]) {
     let Ok(mut replay) = Replay::new(bytes) else { return };
     let header = replay.header().clone();
@@ -93,6 +105,17 @@ pub(crate) fn recording(bytes: &[u8]) {
     let replay = Replay::new(&again[..]).expect("a recording of ours");
     let again: Vec<_> = replay.map(|sample| sample.expect("a sample of ours")).collect();
     assert_eq!(samples, again);
+    assert_eq!(judged(&header, &samples), judged(&header, &samples));
+}
+
+/// The verdicts on some samples, as text: whatever was measured can be judged.
+fn judged(header: &Header, samples: &[Sample]) -> String {
+    let mut judge = Judge::new(JudgeConfig::from(&Config::default()), Arc::new(header.origin.clone()));
+    let mut verdicts = Vec::new();
+    for sample in samples {
+        judge.observe(sample, &mut verdicts);
+    }
+    serde_json::to_string(&verdicts).expect("verdicts as JSON")
 }
 
 /// Points are numbers; a complaint says something.
@@ -141,6 +164,11 @@ pub(crate) fn messages(bytes: &[u8]) {
         let said = message::encode(&reply).expect("no longer than it came");
         let again = message::decode::<message::Reply>(&said).expect("a message of ours");
         assert_eq!(reply, again);
+    }
+    for reread in [privileged::reread, privileged::reread_answer] {
+        if let Ok(said) = reread(bytes) {
+            assert_eq!(reread(&said).ok(), Some(said));
+        }
     }
 }
 

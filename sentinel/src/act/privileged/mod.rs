@@ -19,6 +19,7 @@ pub use self::{
 };
 use super::{
     hands::{Done, Hand, Task},
+    message::{self, MessageError},
     runner::Ran,
 };
 use crate::judge::Verdict;
@@ -45,6 +46,22 @@ enum Ask {
     },
     /// That the configuration is read again.
     Reload,
+}
+
+/// What the process would hear in these bytes, as it would be sent again; it does nothing of it.
+///
+/// # Errors
+/// See [`MessageError`].
+pub fn reread(bytes: &[u8]) -> Result<Vec<u8>, MessageError> {
+    message::encode(&message::decode::<Ask>(bytes)?)
+}
+
+/// The same for what the agent would hear.
+///
+/// # Errors
+/// See [`MessageError`].
+pub fn reread_answer(bytes: &[u8]) -> Result<Vec<u8>, MessageError> {
+    message::encode(&message::decode::<Say>(bytes)?)
 }
 
 /// What the process says.

@@ -76,14 +76,20 @@ impl Baseline {
         }
     }
 
+    /// A value so far away that its square is no number any more is refused too: it would make every later one NaN.
     fn update(&mut self, value: f64, seconds: f64, share: f64) {
-        self.readings += 1;
-        self.seconds += seconds;
+        let readings = self.readings + 1;
         let recent = seconds / (MEMORY_S + seconds);
-        let weight = share * recent.max(1.0 / self.readings as f64);
+        let weight = share * recent.max(1.0 / readings as f64);
         let difference = value - self.mean;
+        let variance = (1.0 - weight) * (self.variance + weight * difference * difference);
+        if !variance.is_finite() {
+            return;
+        }
+        self.readings = readings;
+        self.seconds += seconds;
         self.mean += weight * difference;
-        self.variance = (1.0 - weight) * (self.variance + weight * difference * difference);
+        self.variance = variance;
     }
 
     /// True when there is enough past to compare with.
@@ -161,6 +167,15 @@ mod tests {
         baseline.learn(seconds(1.0), f64::INFINITY, Learn::Fully);
         baseline.learn(seconds(0.0), 2.0, Learn::Fully);
         assert_eq!(baseline.published(), before);
+    }
+
+    #[test]
+    fn a_number_whose_square_is_none_is_refused() {
+        let mut baseline = constant(100.0);
+        for value in [f64::MAX, f64::MIN, 1e200] {
+            baseline.learn(seconds(1.0), value, Learn::Fully);
+        }
+        assert_eq!(baseline.mean(), Some(100.0));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 mod baseline;
 pub(in crate::judge) mod dispersion;
 mod past;
+#[cfg(test)]
+mod properties;
 mod rank;
 mod rhythm;
 pub(in crate::judge) mod steps;

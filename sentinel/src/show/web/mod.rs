@@ -11,6 +11,7 @@ pub mod client;
 mod desk;
 mod door;
 mod events;
+mod in_memory;
 mod listener;
 mod patient;
 mod routes;
@@ -24,6 +25,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use self::{desk::Desk, server::Server};
 pub use self::{
     desk::{Closed, Served},
+    in_memory::InMemory,
     token::{Token, TokenError},
 };
 use super::{

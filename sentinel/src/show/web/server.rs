@@ -134,7 +134,7 @@ async fn serve(listener: Listener, options: Options, desk: Arc<Desk>, mut stoppe
     }
 }
 
-async fn attend(stream: Box<dyn Stream>, routes: axum::Router, desk: Arc<Desk>, _place: Counted) {
+pub(super) async fn attend(stream: Box<dyn Stream>, routes: axum::Router, desk: Arc<Desk>, _place: Counted) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
