@@ -217,6 +217,7 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::{amplification::Amplification, fever::Fever, jitter::Jitter};
 
     fn at(unix_ms: i64, monotonic_s: u64) -> Now {
         Now {
@@ -267,6 +268,53 @@ mod tests {
         // Within a boot there is another clock to go by.
         let set_back = remembered(true).recall(&scope("/a", 1), at(0, 1010));
         assert_eq!(set_back.map(|(_, age_s)| age_s), Some(10.0));
+    }
+
+    /// What is given to the statistic of a number, and comes back from the one of the same number.
+    fn comes_back<T>(judge: &mut T, kept: fn(&T) -> Kept<'_>, kept_mut: fn(&mut T) -> KeptMut<'_>) {
+        let series = |number: usize| {
+            let mean = number as f32 + 1.0;
+            Series {
+                usual: Some(Usual {
+                    mean,
+                    variance: 1.0,
+                    readings: 100,
+                    seconds: 100.0,
+                }),
+                slow: Some(Slow { mean, seconds: 100.0 }),
+                limit: Some(Limit {
+                    per_s: mean,
+                    peak_per_s: mean,
+                    age_s: 0.0,
+                }),
+                ..Series::default()
+            }
+        };
+        for (number, (_, one)) in kept_mut(judge).into_iter().enumerate() {
+            one.take_back(&series(number), 0.0);
+        }
+        let names: Vec<_> = kept_mut(judge).iter().map(|(name, _)| *name).collect();
+        for (number, (name, one)) in kept(judge).iter().enumerate() {
+            assert_eq!(*name, names[number]);
+            let back = one.learned().unwrap();
+            let means = [
+                back.usual.map(|it| it.mean),
+                back.slow.map(|it| it.mean),
+                back.limit.map(|it| it.per_s),
+            ];
+            assert_eq!(means.into_iter().flatten().next(), Some(number as f32 + 1.0), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_statistic_gets_back_what_was_its_own() {
+        comes_back(&mut Jitter::default(), Jitter::kept, Jitter::kept_mut);
+        comes_back(&mut Fever::new(false, false), Fever::kept, Fever::kept_mut);
+        comes_back(
+            &mut Amplification::default(),
+            Amplification::kept,
+            Amplification::kept_mut,
+        );
     }
 
     #[test]

@@ -7,6 +7,8 @@
 mod error;
 mod file;
 mod folder;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
