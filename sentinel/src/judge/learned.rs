@@ -109,6 +109,15 @@ impl ScopeLearned {
     }
 }
 
+/// With three digits, which is more than weights and peaks are compared by, and short to write.
+pub(super) fn short(value: f64) -> f32 {
+    if value == 0.0 || !value.is_finite() {
+        return value as f32;
+    }
+    let scale = 10_f64.powf(2.0 - value.abs().log10().floor());
+    ((value * scale).round() / scale) as f32
+}
+
 /// A statistic that is kept.
 pub(super) trait Keeps {
     /// What is known; `None` where that is nothing yet.
@@ -304,6 +313,13 @@ mod tests {
             ];
             assert_eq!(means.into_iter().flatten().next(), Some(number as f32 + 1.0), "{name}");
         }
+    }
+
+    #[test]
+    fn a_short_number_has_three_digits_and_is_near() {
+        let numbers = [0.0, 0.001_234_56, 1.0, 123.456, 999.9, 1_234_567.0, -5.678_9];
+        let short = numbers.map(short);
+        assert_eq!(short, [0.0, 0.001_23, 1.0, 123.0, 1000.0, 1_230_000.0, -5.68]);
     }
 
     #[test]

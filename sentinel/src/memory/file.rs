@@ -10,8 +10,8 @@ use crate::{judge::learned::ScopeLearned, time::Now};
 
 /// The schema name in the file.
 pub const SCHEMA: &str = "sentinel.state/1";
-/// It is never longer, bytes: 10,000 scopes that live for hours, or some 1,000 that live for weeks.
-pub const MAX_BYTES: usize = 16 << 20;
+/// It is never longer, bytes: as many scopes as are told apart by default have room after weeks, and several times as many after hours.
+pub const MAX_BYTES: usize = 24 << 20;
 
 /// What comes before the scopes.
 #[derive(Serialize)]

@@ -158,7 +158,7 @@ impl Keeps for Baseline {
         let aged = Self {
             mean,
             variance,
-            readings: left as u64,
+            readings: left.round() as u64,
             seconds: left * step_s,
             resolution: self.resolution,
         };

@@ -3,7 +3,7 @@
 //! A histogram over logarithmic buckets whose weights decay with real time, so that the memory is constant and the
 //! distant past fades. It assumes no distribution. Beyond what was ever seen the tail goes on as a power law.
 
-use crate::judge::learned::{Keeps, Series};
+use crate::judge::learned::{self, Keeps, Series};
 
 /// Buckets, two for each doubling, from one resolution up to 2^18 of them: what is higher counts as that.
 const BUCKETS: usize = 38;
@@ -134,7 +134,11 @@ impl Keeps for Rank {
     fn learned(&self) -> Option<Series> {
         // A thousandth of a reading is nothing, and short to write.
         let rounded = |weight: &f32| (f64::from(*weight) / self.unit_weight * 1e3).round() / 1e3;
-        let mut rank: Vec<f32> = self.weights.iter().map(|weight| rounded(weight) as f32).collect();
+        let mut rank: Vec<f32> = self
+            .weights
+            .iter()
+            .map(|weight| learned::short(rounded(weight)))
+            .collect();
         let used = rank.iter().rposition(|weight| *weight > 0.0)? + 1;
         rank.truncate(used);
         Some(Series {

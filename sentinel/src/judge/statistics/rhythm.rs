@@ -2,7 +2,7 @@
 //!
 //! A backup at three each night is no news on the third night. It excuses, it never accuses.
 
-use crate::judge::learned::Hours;
+use crate::judge::learned::{Hours, short};
 
 /// Hours in a week.
 const HOURS: usize = 168;
@@ -99,7 +99,7 @@ impl Rhythm {
         Hours {
             peaks: (self.peaks.iter().enumerate())
                 .filter(known)
-                .map(|(hour, [last, before])| (hour as u16, *last, *before))
+                .map(|(hour, [last, before])| (hour as u16, short(f64::from(*last)), short(f64::from(*before))))
                 .collect(),
             open: (open.hour, open.peak, open.measured_s, open.anomalous_s),
         }
