@@ -313,3 +313,30 @@ fn the_directory_of_the_service_manager_is_used_where_none_is_configured() -> Re
     ensure!(agent.end(Signal::SIGTERM)?.code == Some(0));
     Ok(())
 }
+
+#[test]
+fn an_agent_that_becomes_another_user_still_writes_below_a_directory_of_root() -> Result<()> {
+    let state = State::new()?;
+    let config = format!(
+        "user = \"nobody\"\nstate_dir = \"{}\"\nstate_every = \"1s\"\n",
+        state.dir.path().display()
+    );
+    for takes_over in [false, true] {
+        let options = Options::new()?.config(&config).arg("--no-journal");
+        // A directory that only root may pass through, as that of a unit with `User=root`.
+        ensure!(fs::metadata(state.dir.path())?.permissions().mode() & 0o777 == 0o700);
+        let mut agent = options.start()?;
+        agent.warm_up(Duration::from_secs(7))?;
+        ensure!(agent.end(Signal::SIGTERM)?.code == Some(0));
+        ensure!(said(&agent, &["runs as nobody"]) == 1, "{:#?}", agent.stderr());
+        ensure!(
+            (said(&agent, &["took over"]) == 1) == takes_over,
+            "{:#?}",
+            agent.stderr()
+        );
+        ensure!(said(&agent, &["cannot be"]) == 0, "{:#?}", agent.stderr());
+        let nobody = nix::unistd::User::from_name("nobody")?.context("no nobody")?;
+        ensure!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(state.file())?) == nobody.uid.as_raw());
+    }
+    Ok(())
+}

@@ -95,7 +95,7 @@ impl Keeps for Capacity {
         let Some(limit) = series.limit else { return };
         let seen_s = f64::from(limit.age_s) + age_s;
         let (per_s, peak_per_s) = (f64::from(limit.per_s), f64::from(limit.peak_per_s));
-        if !(per_s.is_finite() && per_s > 0.0 && peak_per_s.is_finite() && seen_s >= 0.0 && seen_s <= FORGOTTEN_S) {
+        if !(per_s.is_finite() && per_s > 0.0 && peak_per_s.is_finite() && (0.0..=FORGOTTEN_S).contains(&seen_s)) {
             return;
         }
         self.limit_per_s = Some(per_s);
