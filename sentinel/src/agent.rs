@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     judge::{Judge, JudgeConfig, verdict::Level},
     kernel::Pace,
+    memory::Memory,
     sense::{
         Source,
         record::Recorder,
@@ -33,6 +34,8 @@ pub use self::reload::Reload;
 
 /// How long hooks may go on after the agent was told to end.
 const HOOK_GRACE: Duration = Duration::from_secs(2);
+/// How long the disk may take at the end to keep what was learned.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// How often leases are looked after between readings.
 const TEND: Duration = Duration::from_millis(200);
 /// How long each surface may take to get through what waits.
@@ -62,6 +65,8 @@ pub struct Parts<S> {
     pub acting: Option<Acting>,
     /// What persons ask; `None` where nobody can.
     pub commands: Option<Receiver<Command>>,
+    /// What keeps what is learned over a restart; `None` where nothing is.
+    pub memory: Option<Memory>,
     /// Configurations that are read again; `None` where nothing reads them.
     pub reloads: Option<Receiver<Reload>>,
 }
@@ -146,8 +151,12 @@ impl<S: Source> Agent<S> {
             every_tick: parts.every_tick,
             ..JudgeConfig::from(&parts.config)
         };
+        let mut judge = Judge::new(judging, Arc::clone(&parts.origin));
+        if let Some(memory) = &mut parts.memory {
+            memory.recall(&mut judge);
+        }
         Self {
-            judge: Judge::new(judging, Arc::clone(&parts.origin)),
+            judge,
             actor,
             done,
             commands,
@@ -253,6 +262,9 @@ impl<S: Source> Agent<S> {
         outcomes.append(&mut self.reloaded);
         self.judge.observe(&sample, &mut self.verdicts);
         self.pass(Stage::Judge);
+        if tick && let Some(memory) = &mut self.parts.memory {
+            memory.tick(&self.judge, sample.now);
+        }
         let mut verdicts = Vec::with_capacity(self.verdicts.len());
         for mut verdict in self.verdicts.drain(..) {
             let now_ns = verdict.monotonic_ns;
@@ -338,6 +350,9 @@ impl<S: Source> Agent<S> {
             recorder.finish()?;
         }
         drop(self.parts.source);
+        if let Some(memory) = self.parts.memory {
+            memory.finish(&self.judge, Now::read(), DISK_PATIENCE);
+        }
         self.parts.sinks.finish(SINK_PATIENCE);
         Ok(ended)
     }

@@ -49,7 +49,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         tracing::warn!("{} is not recorded: {}", sensor.sensor, sensor.reason);
     }
     // Recording never acts, whatever the configuration allows.
-    rights::give_up(&config.clone().with_autonomy(Autonomy::Observe), &live, &[])?;
+    rights::give_up(&config.clone().with_autonomy(Autonomy::Observe), &live, &[], None)?;
     let parts = Parts {
         read_between: live.kernel().runs("net") || live.kernel().runs("sched"),
         source: live,
@@ -61,6 +61,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         recorder: Some(recorder),
         acting: None,
         commands: None,
+        memory: None,
         reloads: None,
         // Nothing is planned or done while recording.
         config: Config {

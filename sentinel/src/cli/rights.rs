@@ -16,13 +16,25 @@ const DNS: u16 = 53;
 /// The user there is for the agent, where the host has it.
 const USER: &str = "sentinel";
 
-/// Gives up what is not needed any more, before any thread is started. `removes`: sockets that are removed at the end.
-pub(super) fn give_up(config: &Config, live: &Live, removes: &[&Path]) -> Result<GivenUp, Failure> {
+/// Who the agent becomes, where it can.
+pub(super) fn account(config: &Config) -> Option<Account> {
+    config.user.clone().or_else(|| Account::named(USER))
+}
+
+/// Gives up what is not needed any more, before any thread is started. `removes`: sockets that are removed at the end. `memory`: where
+/// what is learned is written.
+pub(super) fn give_up(
+    config: &Config,
+    live: &Live,
+    removes: &[&Path],
+    memory: Option<PathBuf>,
+) -> Result<GivenUp, Failure> {
     let mut write: Vec<PathBuf> = removes.iter().filter_map(|path| folder(path)).collect();
     if let Listen::Unix(path) = &config.listen {
         write.extend(folder(path));
     }
     write.extend(config.heartbeat_file.as_deref().and_then(folder));
+    write.extend(memory);
     let own = folder(Path::new(single::DEFAULT_PATH));
     let hand_over = write
         .iter()
@@ -32,7 +44,7 @@ pub(super) fn give_up(config: &Config, live: &Live, removes: &[&Path]) -> Result
         .collect();
     let wanted = Wanted {
         keep: Keep::nothing(),
-        account: config.user.clone().or_else(|| Account::named(USER)),
+        account: account(config),
         files: Files {
             read: read(config),
             write,

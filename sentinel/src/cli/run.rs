@@ -1,6 +1,13 @@
 //! `sentinel run`: the agent on this host.
 
-use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsStr,
+    future::pending,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -24,6 +31,7 @@ use crate::{
     agent::{Agent, Ended, Parts},
     config::{Config, Listen},
     kernel::{self, Kernel, describe},
+    memory,
     sense::{live::Live, mount, origin, sample::Origin},
     show::{
         Sinks, Unavailable,
@@ -90,7 +98,9 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     let export = crate::show::otlp::Export::open(&config.otlp).map_err(Failure::usage)?;
     let acting = acting::start(&config, &options.configured, &options.acts)?;
     // Whatever needs rights is open now, or another process, and no thread has been started.
-    rights::give_up(&config, &live, &[&options.acts.control])?;
+    let memory = memory(&config, options.record.as_deref(), &origin);
+    let remembers_in = memory.as_ref().map(memory::Opened::path);
+    rights::give_up(&config, &live, &[&options.acts.control], remembers_in)?;
     let screen = (options.printing.output == Output::Text)
         .then(Screen::stdout)
         .transpose()?;
@@ -138,6 +148,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     if let Some(manager) = manager {
         sinks.add(manager);
     }
+    let memory = memory.map(|opened| opened.start(config.state_every)).transpose()?;
     let (reloader, reloads) = Reloader::new(again(options), config.clone(), log, teller.clone());
     let outside = Outside {
         control: Some(control),
@@ -156,6 +167,7 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         recorder,
         acting,
         commands: Some(commands),
+        memory,
         reloads: Some(reloads),
         config,
     };
@@ -164,6 +176,25 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         tracing::info!("ended after {} ticks, {} of them late", ended.ticks, ended.late_ticks);
     }
     Ok(if ended.failed_on { exit::REACHED } else { exit::DONE })
+}
+
+/// What an earlier run learned. A recorded run begins from nothing, so that its replay gives the same verdicts.
+fn memory(config: &Config, record: Option<&Path>, origin: &Arc<Origin>) -> Option<memory::Opened> {
+    let named = || {
+        let names = std::env::var_os("STATE_DIRECTORY")?;
+        // Several are separated by colons; the first is the agent's.
+        let first = names.as_bytes().split(|byte| *byte == b':').next()?;
+        Some(PathBuf::from(OsStr::from_bytes(first))).filter(|dir| dir.is_absolute())
+    };
+    let dir = config.state_dir.clone().or_else(named)?;
+    if record.is_some() {
+        tracing::info!(
+            "what was learned in {} is neither taken over nor written: a recorded run begins from nothing, so that a replay gives the same",
+            dir.display()
+        );
+        return None;
+    }
+    memory::Opened::open(&dir, rights::account(config).as_ref(), origin)
 }
 
 /// Page, API and metrics. The default address may be taken by somebody else; one that was asked for may not.

@@ -183,6 +183,7 @@ fn parts(
         recorder: None,
         acting: None,
         commands: None,
+        memory: None,
         reloads: None,
         config,
     };

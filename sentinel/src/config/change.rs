@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Config;
 
 /// Keys that were acted on at start: descriptors, threads, programs and rights follow from them.
-const AT_START: [&str; 14] = [
+const AT_START: [&str; 16] = [
     "interval",
     "network_interval",
     "max_cgroups",
@@ -14,6 +14,8 @@ const AT_START: [&str; 14] = [
     "listen_token_file",
     "user",
     "heartbeat_file",
+    "state_dir",
+    "state_every",
     "jitter.enabled",
     "fever.enabled",
     "amplification.enabled",
@@ -68,6 +70,8 @@ impl Config {
         self.listen_token_file.clone_from(&old.listen_token_file);
         self.user.clone_from(&old.user);
         self.heartbeat_file.clone_from(&old.heartbeat_file);
+        self.state_dir.clone_from(&old.state_dir);
+        self.state_every = old.state_every;
         self.jitter.enabled = old.jitter.enabled;
         self.fever.enabled = old.fever.enabled;
         self.amplification.enabled = old.amplification.enabled;
@@ -151,8 +155,8 @@ mod tests {
         let old = config("");
         let new = config(
             "interval = \"2s\"\nnetwork_interval = \"2s\"\nmax_cgroups = 99\nautonomy = \"auto\"\nlisten = \"off\"\n\
-             listen_token_file = \"/t\"\nuser = \"root\"\nheartbeat_file = \"/b\"\n[jitter]\nenabled = false\n[fever]\n\
-             enabled = false\n[amplification]\nenabled = false\n[veto]\nenabled = false\nprotect = [\"/a\"]\n\
+             listen_token_file = \"/t\"\nuser = \"root\"\nheartbeat_file = \"/b\"\nstate_dir = \"/s\"\n\
+             state_every = \"9s\"\n[jitter]\nenabled = false\n[fever]\nenabled = false\n[amplification]\nenabled = false\n[veto]\nenabled = false\nprotect = [\"/a\"]\n\
              allow_freeze = true\n",
         );
         let (now, change) = new.taking_over_from(&old);

@@ -53,6 +53,8 @@ impl Config {
         (config.listen, config.listen_token_file) = listen(&mut top)?;
         config.user = account(&mut top)?;
         config.heartbeat_file = file(&mut top, "heartbeat_file")?;
+        config.state_dir = directory(&mut top, "state_dir")?;
+        config.state_every = top.time("state_every")?.unwrap_or(defaults.state_every);
         config.log = word(&mut top, "log", &LogLevel::ALL.map(|it| (it.name(), it)))?.unwrap_or_default();
         if let Some(mut section) = top.section("jitter")? {
             config.jitter = jitter(&mut section)?;
@@ -129,6 +131,14 @@ fn file(top: &mut Section<'_>, key: &'static str) -> Result<Option<PathBuf>, Con
         return Err(top.refuse(key, format!("{path:?}"), "write the full path of a file"));
     }
     Ok(file.map(|path| path.as_ref().into()))
+}
+
+fn directory(top: &mut Section<'_>, key: &'static str) -> Result<Option<PathBuf>, ConfigError> {
+    let directory = top.text(key)?.filter(|path| !path.is_empty());
+    if let Some(path) = directory.as_ref().filter(|path| !path.starts_with('/')) {
+        return Err(top.refuse(key, format!("{path:?}"), "write the full path of a directory"));
+    }
+    Ok(directory.map(|path| path.as_ref().into()))
 }
 
 fn jitter(section: &mut Section<'_>) -> Result<JitterConfig, ConfigError> {

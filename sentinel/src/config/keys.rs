@@ -160,6 +160,13 @@ pub const KEYS: &[Key] = &[
         Kind::Text("the absolute path of a file, or empty for none"),
         "",
     ),
+    key(
+        "",
+        "state_dir",
+        Kind::Text("the absolute path of a directory, or empty for that of the service manager"),
+        "",
+    ),
+    key("", "state_every", Kind::Time(ms(1000), ms(60 * MINUTE_MS)), "time"),
     key("", "log", Kind::Word(LOG), ""),
     key("jitter", "enabled", Kind::Flag, ""),
     key("jitter", "sigma", Kind::Number(0.1, 100.0), "sigmas"),

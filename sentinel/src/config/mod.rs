@@ -116,6 +116,10 @@ pub struct Config {
     pub user: Option<Account>,
     /// File for outside monitors, written anew while ticks happen; `None`: none is written.
     pub heartbeat_file: Option<PathBuf>,
+    /// Directory in which what is learned is kept over a restart; `None`: that of the service manager, else nowhere.
+    pub state_dir: Option<PathBuf>,
+    /// How often it is written there; 1 s to 1 h. Default 5 min.
+    pub state_every: Duration,
     /// What of its own log the agent writes. Default `info`.
     pub log: LogLevel,
     /// Judge of the scheduler signal.
@@ -348,6 +352,8 @@ impl Default for Config {
             listen_token_file: None,
             user: None,
             heartbeat_file: None,
+            state_dir: None,
+            state_every: Duration::from_secs(300),
             log: LogLevel::Info,
             jitter: JitterConfig {
                 enabled: true,

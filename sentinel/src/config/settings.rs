@@ -133,6 +133,8 @@ impl Config {
             ("", "listen_token_file") => path(self.listen_token_file.as_deref()),
             ("", "user") => self.user.as_ref().map_or_else(|| "-".into(), |user| user.name.clone()),
             ("", "heartbeat_file") => path(self.heartbeat_file.as_deref()),
+            ("", "state_dir") => path(self.state_dir.as_deref()),
+            ("", "state_every") => keys::time(self.state_every),
             ("", "log") => self.log.name().into(),
             ("jitter", "enabled") => self.jitter.enabled.to_string(),
             ("jitter", "sigma") => self.jitter.sigma.to_string(),

@@ -12,6 +12,7 @@ mod evidence;
 mod fever;
 mod incident;
 mod jitter;
+pub mod learned;
 mod losses;
 mod portrait;
 mod report;
@@ -36,15 +37,17 @@ use crate::{
 
 use self::{
     context::Context,
+    learned::{Remembered, ScopeLearned},
     losses::Losses,
     report::Reporter,
     rest::{Covered, Zero},
     scope::{Desk, Input, ScopeState},
-    scopes::{Key, Scopes, World},
+    scopes::{Arrival, Scopes, World},
 };
 
 pub use portrait::{Portrait, SignalView};
 pub use report::unit;
+pub use scopes::Key;
 pub use standing::{Levels, Standing};
 pub use verdict::Verdict;
 use verdict::{Cause, Level, Signal};
@@ -123,6 +126,7 @@ pub struct Judge {
     /// When each sensor was read last, by signal.
     read_ns: [Option<u64>; 3],
     zero: Zero,
+    remembered: Remembered,
 }
 
 impl Judge {
@@ -141,6 +145,7 @@ impl Judge {
             covered: Covered::default(),
             read_ns: [None; 3],
             zero: Zero::default(),
+            remembered: Remembered::default(),
         }
     }
 
@@ -175,7 +180,13 @@ impl Judge {
             end_ns: [now_ns; 3],
             lost: self.losses.observe(now_ns, &sample.losses),
         };
-        self.scopes.list(sample, &self.config, newborn, self.last.monotonic_ns);
+        let mut arrival = Arrival {
+            config: &self.config,
+            newborn,
+            remembered: &mut self.remembered,
+            now: sample.now,
+        };
+        self.scopes.list(sample, &mut arrival, self.last.monotonic_ns);
         self.scopes.observe(sample, &world, &mut self.context, &mut desk);
         let host = Input {
             sched: sample.host.sched.as_ref(),
@@ -183,10 +194,11 @@ impl Judge {
             ..Input::default()
         };
         self.host
-            .get_or_insert_with(|| Box::new(ScopeState::new(&Arc::new(Scope::host()), &self.config, newborn)))
+            .get_or_insert_with(|| Box::new(arrival.state(&Arc::new(Scope::host()))))
             .observe(host, &mut self.context, &mut desk);
         self.scopes
             .bury(self.config.tolerance_ns(), &mut self.context, &mut desk);
+        self.remembered.settle(sample.now);
         self.last = sample.now;
     }
 
@@ -243,6 +255,26 @@ impl Judge {
         let portraits = scopes.map(|state| state.portrait(&self.context)).collect();
         standing.worst = states.into_iter().next();
         (standing, portraits)
+    }
+
+    /// Begins with what an earlier run had learned. To be called before the first sample.
+    pub fn remember(&mut self, remembered: Remembered) {
+        self.remembered = remembered;
+    }
+
+    /// What is left of that, and how much of it was found again.
+    #[must_use]
+    pub const fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
+    /// What was learned of the `most` scopes after one, the host before all others; the last of them, `None` when there are no more.
+    /// A part at a time, so that no reading waits for all of it.
+    pub fn learned(&self, after: Option<Key>, most: usize, into: &mut Vec<ScopeLearned>) -> Option<Key> {
+        if after.is_none() {
+            into.extend(self.host.iter().filter_map(|host| host.learned()));
+        }
+        self.scopes.learned(after, most, into)
     }
 
     /// Scopes in which nothing happens, and which are judged once a minute for that.

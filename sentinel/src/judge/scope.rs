@@ -16,6 +16,7 @@ use super::{
     fever::{Fever, Limits, OverHorizons},
     incident::Moment,
     jitter::{self, Jitter},
+    learned::{self, ScopeLearned},
     portrait::{Portrait, SignalView},
     report::{self, Reporter, Statement, calming, recovered, summary},
     rest::Kept,
@@ -176,6 +177,29 @@ impl ScopeState {
             fever: on(config.fever.enabled).map(|()| Track::new(Fever::new(is_host, newborn), newborn)),
             amplification: on(config.amplification.enabled && !is_host)
                 .map(|()| Track::new(Amplification::default(), newborn)),
+        }
+    }
+
+    /// What was learned of it, to be written down; `None` where that is nothing yet.
+    pub(super) fn learned(&self) -> Option<ScopeLearned> {
+        let mut kept = self.jitter.as_ref().map_or_else(Vec::new, |track| track.judge.kept());
+        kept.extend(self.fever.iter().flat_map(|track| track.judge.kept()));
+        kept.extend(self.amplification.iter().flat_map(|track| track.judge.kept()));
+        learned::picture(&self.scope, &kept)
+    }
+
+    /// Takes back what an earlier run had learned of it. Levels and windows begin anew all the same.
+    pub(super) fn take_back(&mut self, learned: &ScopeLearned, age_s: f64) {
+        let mut kept = self
+            .jitter
+            .as_mut()
+            .map_or_else(Vec::new, |track| track.judge.kept_mut());
+        kept.extend(self.fever.iter_mut().flat_map(|track| track.judge.kept_mut()));
+        kept.extend(self.amplification.iter_mut().flat_map(|track| track.judge.kept_mut()));
+        for (name, one) in kept {
+            if let Some(series) = learned.series.get(name) {
+                one.take_back(series, age_s);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
 use super::{
     JudgeConfig, State,
     context::Context,
+    learned::{Remembered, ScopeLearned},
     rest::{Covered, Resting, Stillness, Zero},
     scope::{Desk, Input, ScopeState},
     standing::Standing,
@@ -17,7 +18,7 @@ use super::{
 };
 
 /// What a scope is known by.
-pub(super) type Key = (ScopeKind, u64);
+pub type Key = (ScopeKind, u64);
 
 /// What holds for all scopes at one reading.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +102,28 @@ impl Entry {
     }
 }
 
+/// How a scope is met that was not known.
+#[derive(Debug)]
+pub(super) struct Arrival<'a> {
+    pub(super) config: &'a JudgeConfig,
+    /// It appeared while the agent ran.
+    pub(super) newborn: bool,
+    /// What an earlier run knew.
+    pub(super) remembered: &'a mut Remembered,
+    pub(super) now: Now,
+}
+
+impl Arrival<'_> {
+    /// What is known of a scope from now on.
+    pub(super) fn state(&mut self, scope: &Arc<Scope>) -> ScopeState {
+        let mut state = ScopeState::new(scope, self.config, self.newborn);
+        if let Some((learned, age_s)) = self.remembered.recall(scope, self.now) {
+            state.take_back(&learned, age_s);
+        }
+        state
+    }
+}
+
 /// All scopes but the host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scopes {
@@ -110,14 +133,14 @@ pub(super) struct Scopes {
 
 impl Scopes {
     /// Takes note of which scopes there are, and of what the sample says of them.
-    pub(super) fn list(&mut self, sample: &Sample, config: &JudgeConfig, newborn: bool, last_ns: u64) {
+    pub(super) fn list(&mut self, sample: &Sample, arrival: &mut Arrival<'_>, last_ns: u64) {
         if sample.roster.is_empty() || !Arc::ptr_eq(&self.roster, &sample.roster) {
             for entry in &mut self.entries {
                 entry.present = false;
             }
             let mut next = 0;
             for scope in sample.all() {
-                next = self.enter(scope, next, config, newborn) + 1;
+                next = self.enter(scope, next, arrival) + 1;
             }
             for entry in &mut self.entries {
                 entry.gone_ns = (!entry.present).then_some(entry.gone_ns.unwrap_or(last_ns));
@@ -129,7 +152,7 @@ impl Scopes {
             let key = (part.scope.kind, part.scope.cgroup_id);
             let found = match self.find(key, next) {
                 Ok(found) => found,
-                Err(_) => self.enter(&part.scope, next, config, newborn),
+                Err(_) => self.enter(&part.scope, next, arrival),
             };
             self.entries[found].part = Some(index);
             next = found + 1;
@@ -137,12 +160,12 @@ impl Scopes {
     }
 
     /// Where a scope is, new if it was not known; its path and unit may have become known meanwhile.
-    fn enter(&mut self, scope: &Arc<Scope>, next: usize, config: &JudgeConfig, newborn: bool) -> usize {
+    fn enter(&mut self, scope: &Arc<Scope>, next: usize, arrival: &mut Arrival<'_>) -> usize {
         let key = (scope.kind, scope.cgroup_id);
         let found = self.find(key, next).unwrap_or_else(|at| {
             let entry = Entry {
                 key,
-                state: Box::new(ScopeState::new(scope, config, newborn)),
+                state: Box::new(arrival.state(scope)),
                 gone_ns: None,
                 present: true,
                 part: None,
@@ -221,6 +244,14 @@ impl Scopes {
     pub(super) fn get(&self, key: Key) -> Option<&ScopeState> {
         let found = self.find(key, usize::MAX).ok()?;
         Some(&self.entries[found].state)
+    }
+
+    /// What was learned of the `most` scopes after this one, and which of them was the last; `None`: there are no more.
+    pub(super) fn learned(&self, after: Option<Key>, most: usize, into: &mut Vec<ScopeLearned>) -> Option<Key> {
+        let from = after.map_or(0, |key| self.entries.partition_point(|entry| entry.key <= key));
+        let slice = &self.entries[from..self.entries.len().min(from.saturating_add(most))];
+        into.extend(slice.iter().filter_map(|entry| entry.state.learned()));
+        (from + slice.len() < self.entries.len()).then(|| slice.last().map(|entry| entry.key))?
     }
 
     /// How many rest.

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// The stages, first to last. A stage imports itself and earlier ones.
-pub(super) const ORDER: [&str; 13] = [
+pub(super) const ORDER: [&str; 14] = [
     "time",
     "single",
     "config",
@@ -14,6 +14,7 @@ pub(super) const ORDER: [&str; 13] = [
     "kernel",
     "sense",
     "judge",
+    "memory",
     "act",
     "prove",
     "show",

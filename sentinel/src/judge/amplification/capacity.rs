@@ -1,6 +1,8 @@
 //! How many requests per second the other side of a scope answers at the most. Known only once it was seen at its
 //! limit; what was answered before is no limit.
 
+use crate::judge::learned::{Keeps, Limit, Series};
+
 /// Length of one look, seconds.
 const LOOK_S: f64 = 0.95;
 /// It is at its limit when this many times what it answers is needed, in two looks in a row, and the answers stay level.
@@ -76,6 +78,32 @@ impl Capacity {
     }
 }
 
+impl Keeps for Capacity {
+    fn learned(&self) -> Option<Series> {
+        let limit = Limit {
+            per_s: self.limit_per_s? as f32,
+            peak_per_s: self.peak_per_s as f32,
+            age_s: self.age_s as f32,
+        };
+        limit.per_s.is_finite().then(|| Series {
+            limit: Some(limit),
+            ..Series::default()
+        })
+    }
+
+    fn take_back(&mut self, series: &Series, age_s: f64) {
+        let Some(limit) = series.limit else { return };
+        let seen_s = f64::from(limit.age_s) + age_s;
+        let (per_s, peak_per_s) = (f64::from(limit.per_s), f64::from(limit.peak_per_s));
+        if !(per_s.is_finite() && per_s > 0.0 && peak_per_s.is_finite() && (0.0..=FORGOTTEN_S).contains(&seen_s)) {
+            return;
+        }
+        self.limit_per_s = Some(per_s);
+        self.peak_per_s = peak_per_s.max(0.0) * (-age_s / PEAK_HALF_LIFE_S).exp2();
+        self.age_s = seen_s;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +143,21 @@ mod tests {
     fn first_answers_that_take_three_seconds_are_no_limit_for_long() {
         let slow = [(20.0, 200.0, 200.0), (3.0, 900.0, 200.0), (5.0, 900.0, 900.0)];
         assert_eq!(seen(0.2, &slow), None);
+    }
+
+    #[test]
+    fn a_limit_is_taken_back_until_it_would_have_been_forgotten() {
+        let mut capacity = Capacity::default();
+        (0..20).for_each(|_| capacity.step(900.0, 900.0, 1.0, true));
+        (0..10).for_each(|_| capacity.step(2000.0, 1200.0, 1.0, false));
+        let back = |age_s: f64| {
+            let mut fresh = Capacity::default();
+            fresh.take_back(&capacity.learned().unwrap(), age_s);
+            fresh.per_s()
+        };
+        assert_eq!(back(11.0 * 3600.0), capacity.per_s());
+        assert_eq!(back(13.0 * 3600.0), None);
+        assert_eq!(Capacity::default().learned(), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
 use super::{
     context::Context,
     evidence::{Evidence, Finding, PARTS, Reading, SECOND_NS},
+    learned::{Keeps, Kept, KeptMut, Series, Slow},
     servers::Server,
     statistics::{Baseline, Learn, Past, trajectory::Trajectory, window::Window},
     threshold::Hold,
@@ -78,6 +79,28 @@ impl SlowMean {
         self.seconds += seconds;
         let weight = seconds / self.seconds.min(memory_s).max(seconds);
         self.mean += weight * (value - self.mean);
+    }
+}
+
+impl Keeps for SlowMean {
+    fn learned(&self) -> Option<Series> {
+        let slow = Slow {
+            mean: self.mean as f32,
+            seconds: self.seconds as f32,
+        };
+        (slow.seconds > 0.0 && slow.mean.is_finite() && slow.seconds.is_finite()).then(|| Series {
+            slow: Some(slow),
+            ..Series::default()
+        })
+    }
+
+    /// It rests on less the older it is, at the most on what it remembers; the shorter memory of the two there are.
+    fn take_back(&mut self, series: &Series, age_s: f64) {
+        let Some(slow) = series.slow else { return };
+        let seconds = f64::from(slow.seconds).min(ANCHOR_S) * (-age_s / ANCHOR_S).exp();
+        if slow.mean.is_finite() && seconds.is_finite() && seconds > 0.0 {
+            (self.mean, self.seconds) = (f64::from(slow.mean), seconds);
+        }
     }
 }
 
@@ -146,6 +169,40 @@ impl Default for Amplification {
 }
 
 impl Amplification {
+    /// What is kept over a restart.
+    pub(super) fn kept(&self) -> Kept<'_> {
+        let pasts = &self.pasts;
+        vec![
+            ("amplification.alpha", &pasts.alpha),
+            ("amplification.alpha_at_once", &pasts.alpha_at_once),
+            ("amplification.inbound", &pasts.inbound),
+            ("amplification.refused", &pasts.refused),
+            ("amplification.unanswered", &pasts.unanswered),
+            ("amplification.given_up", &pasts.given_up),
+            ("amplification.packets", &pasts.packets),
+            ("amplification.anchor", &self.anchor),
+            ("amplification.one_way", &self.one_way),
+            ("amplification.capacity", self.risk.capacity()),
+        ]
+    }
+
+    /// The same, to take back what was known.
+    pub(super) fn kept_mut(&mut self) -> KeptMut<'_> {
+        let pasts = &mut self.pasts;
+        vec![
+            ("amplification.alpha", &mut pasts.alpha),
+            ("amplification.alpha_at_once", &mut pasts.alpha_at_once),
+            ("amplification.inbound", &mut pasts.inbound),
+            ("amplification.refused", &mut pasts.refused),
+            ("amplification.unanswered", &mut pasts.unanswered),
+            ("amplification.given_up", &mut pasts.given_up),
+            ("amplification.packets", &mut pasts.packets),
+            ("amplification.anchor", &mut self.anchor),
+            ("amplification.one_way", &mut self.one_way),
+            ("amplification.capacity", self.risk.capacity_mut()),
+        ]
+    }
+
     /// Takes in a reading, and the destination where attempts fail most if that was looked at; says what it asks for.
     pub(super) fn observe(
         &mut self,

@@ -41,6 +41,16 @@ pub(super) struct LatentRisk {
 }
 
 impl LatentRisk {
+    /// The limit of the other side, as it is kept.
+    pub(super) const fn capacity(&self) -> &Capacity {
+        &self.capacity
+    }
+
+    /// The same, to take back what was known.
+    pub(super) const fn capacity_mut(&mut self) -> &mut Capacity {
+        &mut self.capacity
+    }
+
     /// Takes in a reading.
     pub(super) fn step(&mut self, step: &Step<'_>) {
         let seconds = step.elapsed_ns as f64 / 1e9;

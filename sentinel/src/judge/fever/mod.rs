@@ -18,6 +18,7 @@ use crate::{config::FeverConfig, sense::sample::Mem};
 use super::{
     context::Context,
     evidence::{Evidence, Finding, PARTS, Reading, SECOND_NS, ratio},
+    learned::{Kept, KeptMut},
     statistics::{
         Learn, Past,
         steps::Change,
@@ -128,6 +129,16 @@ pub(super) struct Fever {
 }
 
 impl Fever {
+    /// What is kept over a restart.
+    pub(super) fn kept(&self) -> Kept<'_> {
+        vec![("fever.velocity", &self.baseline)]
+    }
+
+    /// The same, to take back what was known.
+    pub(super) fn kept_mut(&mut self) -> KeptMut<'_> {
+        vec![("fever.velocity", &mut self.baseline)]
+    }
+
     /// Of a scope nothing is known of yet. The host is judged by its available memory. `newborn`: it appeared while the agent ran.
     #[must_use]
     pub(super) fn new(is_host: bool, newborn: bool) -> Self {

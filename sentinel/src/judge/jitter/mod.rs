@@ -12,6 +12,7 @@ use crate::{config::JitterConfig, sense::sample::Sched};
 use super::{
     context::Context,
     evidence::{Evidence, Finding, PARTS, Reading, SECOND_NS, ratio},
+    learned::{Kept, KeptMut},
     statistics::{At, Baseline, Learn, Past, dispersion::Successive, trajectory::Trajectory, window::Counts},
     verdict::Level,
 };
@@ -105,6 +106,30 @@ impl Default for Jitter {
 }
 
 impl Jitter {
+    /// What is kept over a restart.
+    pub(super) fn kept(&self) -> Kept<'_> {
+        let past = &self.past;
+        vec![
+            ("jitter.dispersion", &past.dispersion),
+            ("jitter.voluntary", &past.voluntary),
+            ("jitter.waiting", &past.waiting),
+            ("jitter.on_cpu", &past.on_cpu),
+            ("jitter.tail", &past.tail),
+        ]
+    }
+
+    /// The same, to take back what was known.
+    pub(super) fn kept_mut(&mut self) -> KeptMut<'_> {
+        let past = &mut self.past;
+        vec![
+            ("jitter.dispersion", &mut past.dispersion),
+            ("jitter.voluntary", &mut past.voluntary),
+            ("jitter.waiting", &mut past.waiting),
+            ("jitter.on_cpu", &mut past.on_cpu),
+            ("jitter.tail", &mut past.tail),
+        ]
+    }
+
     /// Takes in a reading and says what it asks for.
     pub(super) fn observe(
         &mut self,

@@ -2,7 +2,10 @@
 //! how much it may learn from a reading, and nothing at all while something is wrong.
 
 use super::At;
-use crate::judge::verdict;
+use crate::judge::{
+    learned::{Keeps, Series, Usual},
+    verdict,
+};
 
 /// Time constant of forgetting, seconds.
 const MEMORY_S: f64 = 300.0;
@@ -132,6 +135,45 @@ impl Baseline {
     }
 }
 
+impl Keeps for Baseline {
+    fn learned(&self) -> Option<Series> {
+        let usual = Usual {
+            mean: self.mean as f32,
+            variance: self.variance as f32,
+            readings: self.readings,
+            seconds: self.seconds as f32,
+        };
+        let finite = usual.mean.is_finite() && usual.variance.is_finite() && usual.seconds.is_finite();
+        (self.is_ready() && finite).then(|| Series {
+            usual: Some(usual),
+            ..Series::default()
+        })
+    }
+
+    /// It rests on no more readings than it remembers, and on fewer the longer nobody looked: new ones weigh more. Where that leaves too
+    /// few to compare with, after some twenty minutes, it begins anew: what is normal may be another thing by then.
+    fn take_back(&mut self, series: &Series, age_s: f64) {
+        let Some(usual) = series.usual else { return };
+        let (mean, variance) = (f64::from(usual.mean), f64::from(usual.variance));
+        let (readings, seconds) = (usual.readings as f64, f64::from(usual.seconds));
+        let step_s = seconds / readings;
+        if !(mean.is_finite() && variance.is_finite() && variance >= 0.0 && step_s.is_finite() && step_s > 0.0) {
+            return;
+        }
+        let left = readings.min(MEMORY_S / step_s) * (-age_s / MEMORY_S).exp();
+        let aged = Self {
+            mean,
+            variance,
+            readings: left.round() as u64,
+            seconds: left * step_s,
+            resolution: self.resolution,
+        };
+        if aged.is_ready() {
+            *self = aged;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +242,49 @@ mod tests {
         }
         assert_eq!(baseline.sigmas(50.0), None);
         assert!(!baseline.exceeded(50.0, 2.0));
+    }
+
+    #[test]
+    fn what_was_known_is_taken_back_and_rests_on_less_the_older_it_is() {
+        let mut long = Baseline::new(0.01);
+        (0..4000).for_each(|at| long.learn(seconds(1.0), f64::from(at % 3), Learn::Fully));
+        let back = |age_s: f64| {
+            let mut fresh = Baseline::new(0.01);
+            fresh.take_back(&long.learned().unwrap(), age_s);
+            fresh.published()
+        };
+        let (before, now, later) = (long.published().unwrap(), back(0.0).unwrap(), back(300.0).unwrap());
+        assert!((now.mean - before.mean).abs() < 1e-6 && (now.sigma - before.sigma).abs() < 1e-6);
+        assert_eq!((now.samples, later.samples), (300, 110));
+        assert_eq!(back(1800.0), None, "half an hour is six times what it remembers");
+        assert_eq!(Baseline::new(0.01).learned(), None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_not_taken_back() {
+        let good = constant(1.0).learned().unwrap();
+        for (variance, readings, seconds) in [
+            (-1.0, 9, 9.0),
+            (1.0, 0, 9.0),
+            (1.0, 9, f32::INFINITY),
+            (f32::NAN, 9, 9.0),
+        ] {
+            let usual = Usual {
+                mean: 1.0,
+                variance,
+                readings,
+                seconds,
+            };
+            let mut fresh = Baseline::new(0.01);
+            fresh.take_back(
+                &Series {
+                    usual: Some(usual),
+                    ..good.clone()
+                },
+                0.0,
+            );
+            assert_eq!(fresh.published(), None, "{usual:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! A series' own past, in one place: how high it usually is, how rarely it was higher, what it is used to at this hour.
 
-use crate::judge::verdict;
+use crate::judge::{
+    learned::{Keeps, Series},
+    verdict,
+};
 
 use super::{
     baseline::{self, Baseline, Learn},
@@ -115,6 +118,25 @@ impl Past {
     #[must_use]
     pub(in crate::judge) fn published(&self) -> Option<verdict::Baseline> {
         self.baseline.published()
+    }
+}
+
+impl Keeps for Past {
+    fn learned(&self) -> Option<Series> {
+        let mut series = self.baseline.learned()?;
+        series.rank = self.rank.learned().map(|known| known.rank).unwrap_or_default();
+        series.hours = self.rhythm.as_ref().map(|rhythm| rhythm.learned());
+        series.lived_s = self.lived_s as f32;
+        Some(series)
+    }
+
+    fn take_back(&mut self, series: &Series, age_s: f64) {
+        self.baseline.take_back(series, age_s);
+        self.rank.take_back(series, age_s);
+        self.rhythm = series.hours.as_ref().and_then(Rhythm::taken_back).map(Box::new);
+        if series.lived_s.is_finite() && series.lived_s >= 0.0 {
+            self.lived_s = f64::from(series.lived_s);
+        }
     }
 }
 

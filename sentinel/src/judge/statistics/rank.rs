@@ -3,6 +3,8 @@
 //! A histogram over logarithmic buckets whose weights decay with real time, so that the memory is constant and the
 //! distant past fades. It assumes no distribution. Beyond what was ever seen the tail goes on as a power law.
 
+use crate::judge::learned::{self, Keeps, Series};
+
 /// Buckets, two for each doubling, from one resolution up to 2^18 of them: what is higher counts as that.
 const BUCKETS: usize = 38;
 const PER_OCTAVE: f64 = 2.0;
@@ -20,6 +22,9 @@ const PRIOR_READINGS: f64 = 6.0;
 const RESCALE: f64 = 1e6;
 /// No value is rarer than this, in decades: nothing is known that well.
 const MOST_DECADES: f64 = 12.0;
+
+/// More readings than this nobody has seen in one bucket.
+const MOST_READINGS: f32 = 1e9;
 
 /// A decaying log histogram of magnitudes.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +130,37 @@ impl Rank {
     }
 }
 
+impl Keeps for Rank {
+    fn learned(&self) -> Option<Series> {
+        // A thousandth of a reading is nothing, and short to write.
+        let rounded = |weight: &f32| (f64::from(*weight) / self.unit_weight * 1e3).round() / 1e3;
+        let mut rank: Vec<f32> = self
+            .weights
+            .iter()
+            .map(|weight| learned::short(rounded(weight)))
+            .collect();
+        let used = rank.iter().rposition(|weight| *weight > 0.0)? + 1;
+        rank.truncate(used);
+        Some(Series {
+            rank,
+            ..Series::default()
+        })
+    }
+
+    fn take_back(&mut self, series: &Series, age_s: f64) {
+        let known = |weight: &f32| weight.is_finite() && (0.0..=MOST_READINGS).contains(weight);
+        if series.rank.len() > BUCKETS || !series.rank.iter().all(known) {
+            return;
+        }
+        let faded = (-age_s / HALF_LIFE_S).exp2();
+        for (weight, was) in self.weights.iter_mut().zip(&series.rank) {
+            *weight = (f64::from(*was) * faded) as f32;
+        }
+        self.total = self.weights.iter().map(|weight| f64::from(*weight)).sum();
+        self.unit_weight = 1.0;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +222,28 @@ mod tests {
         (0..20 * 1440).for_each(|_| rank.learn(1.0, 60.0, 1));
         assert!(before < 0.1 && rank.decades(50.0).unwrap() > 4.0);
         assert!(rank.readings() < 2100.0, "{}", rank.readings());
+    }
+
+    #[test]
+    fn what_was_known_is_taken_back_and_half_of_it_is_gone_after_a_day() {
+        let rank = filled(3000, |u| u.powf(-0.7));
+        let back = |age_s: f64| {
+            let mut fresh = Rank::new(0.01);
+            fresh.take_back(&rank.learned().unwrap(), age_s);
+            fresh
+        };
+        for value in [0.5, 2.0, 40.0] {
+            let (was, is) = (rank.decades(value).unwrap(), back(0.0).decades(value).unwrap());
+            assert!((was - is).abs() < 0.01, "{value}: {was} {is}");
+        }
+        assert!((back(HALF_LIFE_S).readings() / rank.readings() - 0.5).abs() < 0.01);
+        let mut refused = Rank::new(0.01);
+        let nonsense = Series {
+            rank: vec![1.0, -5.0],
+            ..Series::default()
+        };
+        refused.take_back(&nonsense, 0.0);
+        assert_eq!(refused.readings(), 0.0);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! A backup at three each night is no news on the third night. It excuses, it never accuses.
 
+use crate::judge::learned::{Hours, short};
+
 /// Hours in a week.
 const HOURS: usize = 168;
 const HOUR_S: u64 = 3600;
@@ -88,6 +90,45 @@ impl Rhythm {
     }
 }
 
+impl Rhythm {
+    /// As it is written down.
+    #[must_use]
+    pub(super) fn learned(&self) -> Hours {
+        let known = |(_, [last, before]): &(usize, &[f32; 2])| *last >= 0.0 || *before >= 0.0;
+        let open = &self.open;
+        Hours {
+            peaks: (self.peaks.iter().enumerate())
+                .filter(known)
+                .map(|(hour, [last, before])| (hour as u16, short(f64::from(*last)), short(f64::from(*before))))
+                .collect(),
+            open: (open.hour, open.peak, open.measured_s, open.anomalous_s),
+        }
+    }
+
+    /// What was written down; `None` when that makes no sense.
+    #[must_use]
+    pub(super) fn taken_back(hours: &Hours) -> Option<Self> {
+        let mut rhythm = Self::new();
+        let (hour, peak, measured_s, anomalous_s) = hours.open;
+        if ![peak, measured_s, anomalous_s].iter().all(|value| value.is_finite()) {
+            return None;
+        }
+        rhythm.open = Open {
+            hour,
+            peak,
+            measured_s,
+            anomalous_s,
+        };
+        for (hour, last, before) in &hours.peaks {
+            if !last.is_finite() || !before.is_finite() {
+                return None;
+            }
+            *rhythm.peaks.get_mut(usize::from(*hour))? = [*last, *before];
+        }
+        Some(rhythm)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +166,20 @@ mod tests {
             !lived(1, value, |value| value > 50.0).excuses(at(1, 3), 100.0),
             "once is no rhythm"
         );
+    }
+
+    #[test]
+    fn a_rhythm_that_was_written_down_and_taken_back_is_the_same() {
+        let rhythm = lived(2, value, |value| value > 50.0);
+        let back = Rhythm::taken_back(&rhythm.learned()).unwrap();
+        for hour in 0..24 {
+            let at = 2 * DAY_S + hour * HOUR_S + 60;
+            assert_eq!(back.excuses(at, 100.0), rhythm.excuses(at, 100.0), "{hour}");
+        }
+        assert!(back.excuses(2 * DAY_S + 3 * HOUR_S + 60, 100.0));
+        let mut wrong = rhythm.learned();
+        wrong.peaks.push((HOURS as u16, 1.0, 1.0));
+        assert!(Rhythm::taken_back(&wrong).is_none());
     }
 
     #[test]
