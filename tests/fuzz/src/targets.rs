@@ -2,14 +2,15 @@
 
 use std::{
     cell::RefCell,
-    io::{Read as _, Write as _},
+    io::Read as _,
     net::Shutdown,
-    os::unix::net::UnixStream,
+    os::{fd::AsRawFd as _, unix::net::UnixStream},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use nix::sys::socket::{MsgFlags, send};
 use sentinel::{
     act::{actuator, control, message, privileged},
     config::{Autonomy, Config, Listen},
@@ -201,8 +202,11 @@ pub(crate) fn http(bytes: &[u8]) {
     stream
         .set_read_timeout(Some(Duration::from_millis(20)))
         .expect("a timeout");
-    // Who is refused early does not take all of it.
-    let _ = stream.write_all(bytes);
+    // Who is refused early does not take all of it, and the fuzzer's `main` does not ignore the signal for that.
+    let mut rest = bytes;
+    while let Ok(sent @ 1..) = send(stream.as_raw_fd(), rest, MsgFlags::MSG_NOSIGNAL) {
+        rest = &rest[sent..];
+    }
     let _ = stream.shutdown(Shutdown::Write);
     ANSWER.with_borrow_mut(|answer| {
         answer.clear();
