@@ -30,6 +30,7 @@ use sentinel::{
     },
     time::Now,
 };
+use tokio::signal::unix::{SignalKind, signal};
 use unicode_width::UnicodeWidthStr as _;
 
 /// Whatever a file says, what is taken over is in the range that is documented, and what is not names the file.
@@ -223,6 +224,12 @@ pub(crate) fn http(bytes: &[u8]) {
 fn listener() -> &'static Path {
     static LISTENER: OnceLock<(PathBuf, Web, tempfile::TempDir)> = OnceLock::new();
     let (path, _, _) = LISTENER.get_or_init(|| {
+        // The fuzzer's own `main` does not ignore writes to who has gone, as the agent's does; once heard, it ends nobody.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime
+            .expect("a runtime")
+            .block_on(async { signal(SignalKind::pipe()).map(drop) })
+            .expect("a signal to hear");
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("web.sock");
         let web = Web::start(web::Options {
