@@ -2,8 +2,6 @@
 
 use std::{fs, os::unix::fs::FileExt as _, path::Path};
 
-use procfs::{FromRead as _, Meminfo};
-
 /// What the controllers say about one cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -79,13 +77,18 @@ impl HostBook {
     }
 }
 
-/// The host's memory as `/proc/meminfo` tells it; `None` for what is no such text.
+/// The host's memory as `/proc/meminfo` tells it; `None` for what is no such text. Two lines of fifty count: the others are
+/// not read, and a reader of all of them that panics in the middle of a character would end the agent.
 #[must_use]
 pub fn host_memory(meminfo: &[u8]) -> Option<HostMemory> {
-    let memory = Meminfo::from_read(meminfo).ok()?;
+    let text = std::str::from_utf8(meminfo).ok()?;
+    let bytes = |name: &str| {
+        let kib = |line: &str| line.strip_prefix(name)?.strip_suffix("kB")?.trim().parse::<u64>().ok();
+        text.lines().find_map(kib)?.checked_mul(1024)
+    };
     Some(HostMemory {
-        total_bytes: memory.mem_total,
-        available_bytes: memory.mem_available,
+        total_bytes: bytes("MemTotal:")?,
+        available_bytes: bytes("MemAvailable:"),
     })
 }
 
@@ -157,6 +160,24 @@ mod tests {
         ]);
         assert_eq!(read(dir.path()), Limits::default());
         assert_eq!(read(Path::new("/nonexistent")), Limits::default());
+    }
+
+    #[test]
+    fn the_lines_of_memory_are_found_and_what_is_none_is_not_read() {
+        let memory = host_memory(b"MemTotal:        2048 kB\nMemFree: 1 kB\nMemAvailable:       3 kB\n");
+        let expected = HostMemory {
+            total_bytes: 2 << 20,
+            available_bytes: Some(3072),
+        };
+        assert_eq!(memory, Some(expected));
+        for none in [
+            "",
+            "MemFree: 1 kB\n",
+            "MemTotal: 18446744073709551615 kB\n",
+            "+\u{284} 3",
+        ] {
+            assert_eq!(host_memory(none.as_bytes()), None, "{none:?}");
+        }
     }
 
     #[test]

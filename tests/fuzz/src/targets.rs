@@ -2,14 +2,15 @@
 
 use std::{
     cell::RefCell,
-    io::{Read as _, Write as _},
+    io::Read as _,
     net::Shutdown,
-    os::unix::net::UnixStream,
+    os::{fd::AsRawFd as _, unix::net::UnixStream},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use nix::sys::socket::{MsgFlags, send};
 use sentinel::{
     act::{actuator, control, message, privileged},
     config::{Autonomy, Config, Listen},
@@ -29,6 +30,7 @@ use sentinel::{
     },
     time::Now,
 };
+use tokio::signal::unix::{SignalKind, signal};
 use unicode_width::UnicodeWidthStr as _;
 
 /// Whatever a file says, what is taken over is in the range that is documented, and what is not names the file.
@@ -201,8 +203,11 @@ pub(crate) fn http(bytes: &[u8]) {
     stream
         .set_read_timeout(Some(Duration::from_millis(20)))
         .expect("a timeout");
-    // Who is refused early does not take all of it.
-    let _ = stream.write_all(bytes);
+    // Who is refused early does not take all of it, and the fuzzer's `main` does not ignore the signal for that.
+    let mut rest = bytes;
+    while let Ok(sent @ 1..) = send(stream.as_raw_fd(), rest, MsgFlags::MSG_NOSIGNAL) {
+        rest = &rest[sent..];
+    }
     let _ = stream.shutdown(Shutdown::Write);
     ANSWER.with_borrow_mut(|answer| {
         answer.clear();
@@ -219,6 +224,12 @@ pub(crate) fn http(bytes: &[u8]) {
 fn listener() -> &'static Path {
     static LISTENER: OnceLock<(PathBuf, Web, tempfile::TempDir)> = OnceLock::new();
     let (path, _, _) = LISTENER.get_or_init(|| {
+        // The fuzzer's own `main` does not ignore writes to who has gone, as the agent's does; once heard, it ends nobody.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime
+            .expect("a runtime")
+            .block_on(async { signal(SignalKind::pipe()).map(drop) })
+            .expect("a signal to hear");
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("web.sock");
         let web = Web::start(web::Options {

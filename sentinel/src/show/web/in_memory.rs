@@ -1,11 +1,12 @@
 //! The listener without a listener: bytes of requests go in, the bytes of the answers come out. All that is between is what
 //! serves a socket. For whoever wants to know what is answered to what; opens no socket and starts no thread.
 
-use std::{cell::Cell, io, sync::Arc};
+use std::{cell::Cell, convert::Infallible, future::pending, io, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
     runtime::{Builder, Runtime},
+    sync::oneshot,
     task::yield_now,
 };
 
@@ -63,10 +64,8 @@ impl InMemory {
         let attend = server::attend(Box::new(far), self.routes.clone(), Arc::clone(&self.desk), place);
         let (mut reads, mut writes) = tokio::io::split(near);
         let heard = Cell::new(0);
-        let ask = async {
-            // Whoever does not want to hear more closes early.
-            let _ = writes.write_all(requests).await;
-            // Who closes at once is not answered, and an event stream never ends: so once nothing more comes.
+        let (over, mut is_over) = oneshot::channel::<()>();
+        let silence = async || {
             let mut before = usize::MAX;
             while before != heard.get() {
                 before = heard.get();
@@ -74,16 +73,40 @@ impl InMemory {
                     yield_now().await;
                 }
             }
+        };
+        let ask = async {
+            // Whoever does not want to hear more closes early.
+            let _ = writes.write_all(requests).await;
+            // Who closes at once is not answered.
+            silence().await;
             let _ = writes.shutdown().await;
+            // And an event stream goes on where more was asked after it: so this side goes, once nothing more comes.
+            silence().await;
+            drop(over);
         };
         let hear = async {
             let mut answers = Vec::new();
-            while reads.read_buf(&mut answers).await? > 0 {
-                heard.set(answers.len());
+            loop {
+                tokio::select! {
+                    biased;
+                    read = reads.read_buf(&mut answers) => match read? {
+                        0 => return Ok(answers),
+                        _ => heard.set(answers.len()),
+                    },
+                    _ = &mut is_over => return Ok(answers),
+                }
             }
-            Ok(answers)
         };
-        self.runtime.block_on(async { tokio::join!(attend, ask, hear).2 })
+        let served = async {
+            attend.await;
+            pending::<Infallible>().await
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                (_, answers) = async { tokio::join!(ask, hear) } => answers,
+                never = served => match never {},
+            }
+        })
     }
 
     /// Lets something else go on while requests are answered: an agent that is asked, for example.
