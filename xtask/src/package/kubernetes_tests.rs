@@ -129,3 +129,71 @@ fn the_pod_gives_up_what_the_trial_says_it_gives_up() {
         "the comment names another user"
     );
 }
+
+/// The fields the API has in an object, by the field it stands in; of those, the ones that are of use here. What is
+/// not listed is misspelt or in the wrong place: a server without strict validation would drop it without a word.
+fn fields(of: &str) -> Option<&'static str> {
+    Some(match of {
+        "" => "apiVersion kind metadata spec automountServiceAccountToken",
+        "metadata" => "name namespace labels annotations",
+        "spec" => {
+            "selector updateStrategy template serviceAccountName automountServiceAccountToken hostPID hostNetwork \
+             priorityClassName terminationGracePeriodSeconds tolerations containers volumes"
+        }
+        "selector" => "matchLabels",
+        "updateStrategy" => "type rollingUpdate",
+        "rollingUpdate" => "maxUnavailable",
+        "template" => "metadata spec",
+        "tolerations" => "key operator value effect",
+        "containers" => {
+            "name image imagePullPolicy args securityContext resources startupProbe livenessProbe volumeMounts"
+        }
+        "securityContext" => {
+            "runAsUser privileged allowPrivilegeEscalation readOnlyRootFilesystem capabilities seccompProfile"
+        }
+        "capabilities" => "drop add",
+        "seccompProfile" => "type",
+        "resources" => "requests limits",
+        "requests" | "limits" => "cpu memory",
+        "startupProbe" | "livenessProbe" => "exec httpGet periodSeconds timeoutSeconds failureThreshold",
+        "exec" => "command",
+        "httpGet" => "host port path",
+        "volumeMounts" => "name mountPath readOnly",
+        "volumes" => "name configMap hostPath emptyDir",
+        "configMap" => "name",
+        "hostPath" => "path type",
+        "emptyDir" => "medium sizeLimit",
+        _ => return None,
+    })
+}
+
+fn strangers(whole: &Yaml, of: &str, found: &mut Vec<String>) {
+    match whole {
+        Yaml::Array(list) => list.iter().for_each(|one| strangers(one, of, found)),
+        Yaml::Hash(object) if !matches!(of, "labels" | "matchLabels" | "annotations") => {
+            let known = fields(of).unwrap_or_default();
+            for (key, value) in object {
+                let key = key.as_str().expect("a field's name");
+                if !known.split_whitespace().any(|field| field == key) {
+                    found.push(format!("{of}.{key}"));
+                }
+                strangers(value, key, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_field_is_misspelt_or_in_the_wrong_place() {
+    for name in [
+        "observe/namespace.yaml",
+        "observe/serviceaccount.yaml",
+        "observe/daemonset.yaml",
+        "act/daemonset.yaml",
+    ] {
+        let mut found = Vec::new();
+        strangers(&manifest(name), "", &mut found);
+        assert!(found.is_empty(), "{name} has fields that are not known: {found:?}");
+    }
+}
