@@ -257,7 +257,7 @@ fn a_directory_that_is_read_only_is_said_once_and_the_agent_goes_on() -> Result<
 fn a_full_disk_is_said_once_loses_nothing_and_is_written_to_again_when_there_is_room() -> Result<()> {
     let state = State::new()?;
     // An old file that was good, from long before: it is not taken over, and must not be lost for a new one that finds no room.
-    let prepare = "printf '{\"schema\":\"sentinel.state/1\",\"boot_id\":\"b\",\"taken\":{\"unix_ms\":1,\"monotonic_ns\":1},\"scopes\":[]}' \
+    let prepare = "printf '{\"schema\":\"sentinel.learned/1\",\"boot_id\":\"b\",\"taken\":{\"unix_ms\":1,\"monotonic_ns\":1},\"scopes\":[]}' \
                    > \"$0/learned/state.json\"; chmod 600 \"$0/learned/state.json\"; cat /dev/zero > \"$0/full\" 2>/dev/null || true";
     let mut agent = on_a_small_disk(&state, prepare)?;
     goes_on(&mut agent, "No space")?;

@@ -39,7 +39,7 @@ pub enum MemoryError {
     },
     /// Another version wrote it.
     #[error(
-        "{path} has the schema {found:?}, and this version reads \"sentinel.state/1\": it is kept as {path}.unknown, and the agent learns from \
+        "{path} has the schema {found:?}, and this version reads \"sentinel.learned/1\": it is kept as {path}.unknown, and the agent learns from \
          nothing; to use it, move it back and run the version that wrote it"
     )]
     Version {

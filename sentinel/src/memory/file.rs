@@ -9,7 +9,7 @@ use super::{MemoryError, Picture, folder::Folder};
 use crate::{judge::learned::ScopeLearned, time::Now};
 
 /// The schema name in the file.
-pub const SCHEMA: &str = "sentinel.state/1";
+pub const SCHEMA: &str = "sentinel.learned/1";
 /// It is never longer, bytes: as many scopes as are told apart by default have room after weeks, and several times as many after hours.
 pub const MAX_BYTES: usize = 24 << 20;
 
@@ -92,22 +92,32 @@ pub(super) fn read(folder: &Folder) -> Result<Option<Found>, MemoryError> {
     let Some(mut file) = folder.read()? else {
         return Ok(None);
     };
-    let path = || folder.file().display().to_string();
+    let path = folder.file().display().to_string();
     let mut bytes = Vec::new();
     let read = (&mut file).take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|source| MemoryError::Unreadable { path: path(), source })?;
+    read.map_err(|source| MemoryError::Unreadable {
+        path: path.clone(),
+        source,
+    })?;
+    understood(&bytes, &path).map(Some)
+}
+
+/// What bytes say that an earlier run may have written; `path` is for messages.
+///
+/// # Errors
+/// They are another version's, or broken.
+pub fn understood(bytes: &[u8], path: &str) -> Result<Found, MemoryError> {
+    let path = || path.to_owned();
     let broken = |reason: String| MemoryError::Broken { path: path(), reason };
     if bytes.len() > MAX_BYTES {
         return Err(broken(format!("longer than {MAX_BYTES} bytes")));
     }
-    let schema: Schema = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+    let schema: Schema = serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
     if schema.schema != SCHEMA {
         return Err(MemoryError::Version {
             path: path(),
             found: schema.schema.chars().take(64).collect(),
         });
     }
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| broken(error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))
 }

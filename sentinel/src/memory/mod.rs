@@ -1,4 +1,4 @@
-//! The memory of an agent: what its judge learned, kept over a restart in a file `state.json`, schema `sentinel.state/1`.
+//! The memory of an agent: what its judge learned, kept over a restart in a file `state.json`, schema `sentinel.learned/1`.
 //!
 //! Owns the file and a thread that writes it: at a tick a few scopes are copied, never all, and a slow or full disk delays nobody. In: a
 //! judge. Out: the file, replaced as a whole every few minutes and at a clean end, and what an earlier run left in it. Never keeps an alarm.
@@ -25,7 +25,7 @@ use crate::{
 
 pub use self::{
     error::MemoryError,
-    file::{Found, MAX_BYTES, SCHEMA},
+    file::{Found, MAX_BYTES, SCHEMA, understood},
 };
 use self::{folder::Folder, writer::Writer};
 

@@ -4,6 +4,7 @@
 
 mod api;
 mod files;
+mod learned;
 mod targets;
 
 /// A parser under trial.
@@ -20,7 +21,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 12] = [
+pub static TARGETS: [Target; 13] = [
     Target {
         name: "configuration",
         about: "the configuration file",
@@ -55,6 +56,11 @@ pub static TARGETS: [Target; 12] = [
         name: "control",
         about: "what persons ask over the control socket",
         run: targets::control,
+    },
+    Target {
+        name: "learned",
+        about: "what an earlier run learned",
+        run: learned::learned,
     },
     Target {
         name: "leases",
