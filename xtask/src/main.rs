@@ -56,8 +56,9 @@ enum Task {
     },
     /// Boots the kernels of the matrix in QEMU and runs the contracts in them.
     Vm {
-        /// Series such as 5.10, or `service-` and one of those with systemd as init; all of them if none is named.
-        #[arg(value_parser = PossibleValuesParser::new(vm::KERNELS.iter().map(|kernel| kernel.name).chain(vm::service::NAMES)))]
+        /// Series such as 5.10, or `service-` and one of those with systemd as init; all of them if none is named. `suspend-6.12` only
+        /// when it is named.
+        #[arg(value_parser = PossibleValuesParser::new(vm::KERNELS.iter().map(|kernel| kernel.name).chain(vm::service::NAMES).chain(vm::service::SUSPENDED)))]
         kernels: Vec<String>,
         /// Also runs here, and writes docs/KERNELS.md from the results.
         #[arg(long)]

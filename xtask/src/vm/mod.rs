@@ -110,7 +110,8 @@ pub(crate) fn vm(workspace: &Workspace, names: &[String], write_docs: bool) -> R
     let mut report = Report::default();
     report.check("matrix needs", || needs::find_or_install(needs::For::Matrix));
     if let Some(programs) = prepare(workspace, &mut report) {
-        let wanted = |guest: &str| names.is_empty() || names.iter().any(|name| name == guest);
+        let by_default = |guest: &str| names.is_empty() && !service::SUSPENDED.contains(&guest);
+        let wanted = |guest: &str| by_default(guest) || names.iter().any(|name| name == guest);
         let mut columns = steps(workspace, &programs, wanted, None, &mut report);
         if write_docs {
             report.step("this machine", || {
@@ -147,7 +148,8 @@ pub(crate) fn steps(
             Ok((done.tally, done.note))
         }));
     }
-    for name in service::NAMES.into_iter().filter(|name| wanted(name)) {
+    let services = service::NAMES.into_iter().chain(service::SUSPENDED);
+    for name in services.filter(|name| wanted(name)) {
         let guest = service::Guest::made(workspace, programs, name);
         jobs.push(Job::new(name, move || guest?.run()));
     }

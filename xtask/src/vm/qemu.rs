@@ -26,6 +26,8 @@ pub(super) struct Size {
     pub(super) memory_mb: u32,
     /// A boot that takes longer is ended.
     pub(super) limit: Duration,
+    /// Whether it can be suspended: the emulator's older machine does not come back from that.
+    pub(super) suspends: bool,
 }
 
 impl Size {
@@ -33,6 +35,7 @@ impl Size {
     pub(super) const USUAL: Self = Self {
         memory_mb: 1024,
         limit: Duration::from_secs(900),
+        suspends: false,
     };
 }
 
@@ -68,6 +71,9 @@ fn emulator(kernel: &Kernel, image: &Image, initrd: &Path, size: Size) -> Result
         "-nographic",
         "-no-reboot",
     ]);
+    if size.suspends {
+        command.args(["-machine", "q35"]);
+    }
     command.arg("-m").arg(size.memory_mb.to_string());
     command.arg("-kernel").arg(&image.vmlinuz).arg("-initrd").arg(initrd);
     command.args(["-append", "console=ttyS0 quiet panic=-1"]);

@@ -8,7 +8,7 @@ mount -t tmpfs -o size=80% none /system
 tar -x -f /payload/root.tar -C /system || { echo "the distribution could not be unpacked"; poweroff -f; }
 rm /payload/root.tar
 cp /payload/sentinel.deb /system/root/
-cp /payload/sentinel-workload /payload/service.sh /system/usr/local/bin/
+cp /payload/sentinel-workload /payload/service.sh /payload/parts /system/usr/local/bin/
 cat > /system/etc/systemd/system/trial.service <<'UNIT'
 [Unit]
 Description=the trial of the package

@@ -87,6 +87,19 @@ goes_on_while_a_cpu_is_away_and_after_it_came_back() {
     done
 }
 
+# The clock of the hardware wakes the machine after some seconds.
+goes_on_after_a_suspend() {
+    before=$(pid)
+    asleep=$(date +%s)
+    echo 0 > /sys/class/rtc/rtc0/wakealarm
+    echo +8 > /sys/class/rtc/rtc0/wakealarm
+    echo mem > /sys/power/state
+    asleep=$(($(date +%s) - asleep))
+    echo "asleep for $asleep s"
+    [ $asleep -ge 4 ]
+    goes_on "$before"
+}
+
 sees_a_service_that_thrashes() {
     systemd-run --quiet --unit busy.service /usr/local/bin/sentinel-workload spin --threads 6 --seconds 120
     within 60 said busy.service jitter veto
@@ -177,6 +190,13 @@ is_purged_without_a_trace() {
 
 part installs_and_starts
 part gives_up_its_rights
+if [ "$(cat /usr/local/bin/parts)" = suspend ]; then
+    part goes_on_after_a_suspend
+    part stops_and_leaves_no_process
+    echo "SENTINEL-VM done"
+    # A machine that was suspended is not always switched off, and the emulator ends at a reboot too.
+    reboot -f
+fi
 part goes_on_when_the_clock_is_set
 part goes_on_while_a_cpu_is_away_and_after_it_came_back
 part sees_a_service_that_thrashes

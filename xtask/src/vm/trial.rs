@@ -63,6 +63,7 @@ pub(crate) fn trial(workspace: &Workspace, agent: &Path, trial: &Path, args: &[S
     println!("guest: Linux {KERNEL} with {MEMORY_MB} MB; what it says comes at its end");
     let size = Size {
         memory_mb: MEMORY_MB,
+        suspends: false,
         limit: LIMIT,
     };
     let (boot, times) = qemu::boot(kernel, &image, &initrd, &log, size)?;
