@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A contract in a guest that takes longer is ended by the guest.
-const TASK_LIMIT_S: u32 = 300;
+const TASK_LIMIT_S: u32 = 600;
 
 /// The guest's first task.
 const CHECK: &str = "check";

@@ -34,7 +34,7 @@ impl Size {
     /// For contracts.
     pub(super) const USUAL: Self = Self {
         memory_mb: 1024,
-        limit: Duration::from_secs(900),
+        limit: Duration::from_secs(1500),
         suspends: false,
     };
 }

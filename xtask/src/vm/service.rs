@@ -22,7 +22,7 @@ use crate::{
 /// The distribution is unpacked in memory.
 const SIZE: Size = Size {
     memory_mb: 2048,
-    limit: Duration::from_secs(600),
+    limit: Duration::from_secs(900),
     suspends: false,
 };
 const INIT: &str = include_str!("service-init.sh");
