@@ -55,8 +55,10 @@ fn list(workspace: &Workspace, tool: &Path) -> Result<Value> {
     let made = process::read(&mut command);
     // It writes beside each manifest of the workspace; none stays in the sources.
     let lists = MEMBERS.map(|member| fs::read_to_string(workspace.root().join(member).join(NAME)));
-    for member in fs::read_dir(workspace.root())?.flatten() {
-        let _ = fs::remove_file(member.path().join(NAME));
+    let sources = walkdir::WalkDir::new(workspace.root()).max_depth(3).into_iter();
+    let sources = sources.filter_entry(|entry| !entry.path().ends_with("target"));
+    for written in sources.flatten().filter(|entry| entry.file_name() == NAME) {
+        let _ = fs::remove_file(written.path());
     }
     made?;
     let [agent, object] = lists.map(|list| list.context("it wrote no list"));
