@@ -1,12 +1,15 @@
 //! Judge of work: does a scope send more work than it is asked for, and does that work fail? Keeps what is known of one
-//! scope; what its signs mean stands in `signs`, what retries would do in `risk`.
+//! scope; what its signs mean stands in `signs`, what is learned of it in `past`, what retries would do in `risk`.
 
 mod capacity;
 mod destination;
+mod past;
 mod phase;
 mod retries;
 mod risk;
+mod shown;
 mod signs;
+mod slow;
 mod work;
 
 use crate::{
@@ -16,10 +19,9 @@ use crate::{
 
 use super::{
     context::Context,
-    evidence::{Evidence, Finding, PARTS, Reading, SECOND_NS},
-    learned::{Keeps, Kept, KeptMut, Series, Slow},
+    evidence::{Finding, PARTS, Reading, SECOND_NS},
     servers::Server,
-    statistics::{Baseline, Learn, Past, trajectory::Trajectory, window::Window},
+    statistics::{Baseline, Past, trajectory::Trajectory, window::Window},
     threshold::Hold,
     verdict::{Cause, Level, Phase},
 };
@@ -29,6 +31,7 @@ use self::{
     phase::{Phases, Symptoms},
     risk::{LatentRisk, Step},
     signs::{Pasts, Signs, quiet},
+    slow::SlowMean,
     work::{View, Work},
 };
 
@@ -36,18 +39,6 @@ use self::{
 const WINDOW_NS: u64 = 2 * SECOND_NS;
 const FAST_NS: u64 = 3 * SECOND_NS / 5;
 const AT_ONCE_NS: u64 = 2 * SECOND_NS / 5;
-/// Share of work that fails from which on it is hardly learned from, at least and against the usual.
-const LEARNED_SHARE: f64 = 0.05;
-const LEARNED_TIMES: f64 = 2.0;
-/// More requests for each one, without harm for this long, is the new usual.
-const ACCEPTED_NS: u64 = 300 * SECOND_NS;
-/// Seconds over which the slow mean forgets, how old it has to be, and how far above it alpha is learned with doubt.
-const ANCHOR_S: f64 = 1800.0;
-const YOUNG_S: f64 = 60.0;
-const DRIFT: f64 = 1.5;
-/// Seconds over which the share of one-way time forgets, and how many have to be seen.
-const ONE_WAY_S: f64 = 3600.0;
-const ONE_WAY_SEEN_S: f64 = 10.0;
 /// How long what was found needs less to go on, nanoseconds: as long as a fall takes.
 const HELD_NS: u64 = 3 * SECOND_NS;
 /// Share of work that fails when nearly everything does.
@@ -66,43 +57,6 @@ const HOLD_RISK: Hold = Hold {
     readings: 1,
     clear_ns: 3 * SECOND_NS,
 };
-
-/// A mean over real time: plain while young, forgetting later.
-#[derive(Clone, Copy, Debug, Default)]
-struct SlowMean {
-    mean: f64,
-    seconds: f64,
-}
-
-impl SlowMean {
-    fn learn(&mut self, value: f64, seconds: f64, memory_s: f64) {
-        self.seconds += seconds;
-        let weight = seconds / self.seconds.min(memory_s).max(seconds);
-        self.mean += weight * (value - self.mean);
-    }
-}
-
-impl Keeps for SlowMean {
-    fn learned(&self) -> Option<Series> {
-        let slow = Slow {
-            mean: self.mean as f32,
-            seconds: self.seconds as f32,
-        };
-        (slow.seconds > 0.0 && slow.mean.is_finite() && slow.seconds.is_finite()).then(|| Series {
-            slow: Some(slow),
-            ..Series::default()
-        })
-    }
-
-    /// It rests on less the older it is, at the most on what it remembers; the shorter memory of the two there are.
-    fn take_back(&mut self, series: &Series, age_s: f64) {
-        let Some(slow) = series.slow else { return };
-        let seconds = f64::from(slow.seconds).min(ANCHOR_S) * (-age_s / ANCHOR_S).exp();
-        if slow.mean.is_finite() && seconds.is_finite() && seconds > 0.0 {
-            (self.mean, self.seconds) = (f64::from(slow.mean), seconds);
-        }
-    }
-}
 
 /// The amplification of one scope.
 #[derive(Clone, Debug)]
@@ -169,40 +123,6 @@ impl Default for Amplification {
 }
 
 impl Amplification {
-    /// What is kept over a restart.
-    pub(super) fn kept(&self) -> Kept<'_> {
-        let pasts = &self.pasts;
-        vec![
-            ("amplification.alpha", &pasts.alpha),
-            ("amplification.alpha_at_once", &pasts.alpha_at_once),
-            ("amplification.inbound", &pasts.inbound),
-            ("amplification.refused", &pasts.refused),
-            ("amplification.unanswered", &pasts.unanswered),
-            ("amplification.given_up", &pasts.given_up),
-            ("amplification.packets", &pasts.packets),
-            ("amplification.anchor", &self.anchor),
-            ("amplification.one_way", &self.one_way),
-            ("amplification.capacity", self.risk.capacity()),
-        ]
-    }
-
-    /// The same, to take back what was known.
-    pub(super) fn kept_mut(&mut self) -> KeptMut<'_> {
-        let pasts = &mut self.pasts;
-        vec![
-            ("amplification.alpha", &mut pasts.alpha),
-            ("amplification.alpha_at_once", &mut pasts.alpha_at_once),
-            ("amplification.inbound", &mut pasts.inbound),
-            ("amplification.refused", &mut pasts.refused),
-            ("amplification.unanswered", &mut pasts.unanswered),
-            ("amplification.given_up", &mut pasts.given_up),
-            ("amplification.packets", &mut pasts.packets),
-            ("amplification.anchor", &mut self.anchor),
-            ("amplification.one_way", &mut self.one_way),
-            ("amplification.capacity", self.risk.capacity_mut()),
-        ]
-    }
-
     /// Takes in a reading, and the destination where attempts fail most if that was looked at; says what it asks for.
     pub(super) fn observe(
         &mut self,
@@ -372,71 +292,6 @@ impl Amplification {
         }
     }
 
-    /// What fails teaches little, and what is judged to be wrong nothing: a fault must not become the usual.
-    fn learn(&mut self, reading: Reading, finding: &Finding, seen: [&View; 3], config: &AmplificationConfig) {
-        let [view, fast, at_once] = seen;
-        let (at, seconds) = (reading.at(), reading.seconds());
-        let phase = self.phases.phase();
-        let wrong = finding.wanted == Level::Veto || matches!(phase, Phase::Overloaded | Phase::Metastable);
-        let failing = self.fails_more_than_usual(view, config.floor_per_s);
-        let surplus = finding.wanted == Level::Watch && finding.cause == Cause::FanOut || self.drifts();
-        self.harmless_ns = if surplus && !wrong && !failing {
-            self.harmless_ns.saturating_add(reading.elapsed_ns)
-        } else {
-            0
-        };
-        let how = |doubted: bool| match (wrong, failing || doubted) {
-            (true, _) => Learn::Nothing,
-            (false, true) => Learn::Slowly,
-            (false, false) => Learn::Fully,
-        };
-        let of_alpha = how(surplus && self.harmless_ns < ACCEPTED_NS);
-        if let Some(alpha) = view.alpha {
-            self.pasts.alpha.learn(at, alpha, of_alpha);
-            if of_alpha == Learn::Fully {
-                self.anchor.learn(alpha, seconds, ANCHOR_S);
-            }
-        }
-        if let Some(alpha) = at_once.alpha {
-            self.pasts.alpha_at_once.learn(at, alpha, of_alpha);
-        }
-        if fast.out_per_s > 0.0 {
-            let floor_per_s = config.floor_per_s;
-            self.pasts.refused.learn(at, fast.refused_of(floor_per_s), how(false));
-            self.pasts
-                .unanswered
-                .learn(at, fast.unanswered_of(floor_per_s), how(false));
-        }
-        self.pasts.inbound.learn(at, view.in_per_s, how(false));
-        let given_up = fast.given_up_of(config.floor_per_s);
-        self.pasts.given_up.learn(at, given_up, how(false));
-        self.pasts.packets.learn(at, view.packets_out_per_s, how(false));
-        if !wrong {
-            if let Some(one_way) = view.goes_one_way() {
-                self.one_way.learn(f64::from(u8::from(one_way)), seconds, ONE_WAY_S);
-            }
-            self.pasts.one_way_share = (self.one_way.seconds >= ONE_WAY_SEEN_S).then_some(self.one_way.mean);
-        }
-    }
-
-    /// What fails from the very start is as always.
-    fn fails_more_than_usual(&self, view: &View, floor_per_s: f64) -> bool {
-        let share = view.refused_of(floor_per_s) + view.unanswered_of(floor_per_s);
-        self.usual_failed()
-            .is_some_and(|usual| share > LEARNED_SHARE.max(LEARNED_TIMES * usual))
-    }
-
-    /// Share of work out that usually fails.
-    fn usual_failed(&self) -> Option<f64> {
-        Some(self.pasts.refused.mean()? + self.pasts.unanswered.mean()?)
-    }
-
-    /// alpha has left behind what it was over the last half an hour.
-    fn drifts(&self) -> bool {
-        let old = self.anchor.seconds >= YOUNG_S;
-        self.alpha.is_some_and(|alpha| old && alpha > DRIFT * self.anchor.mean)
-    }
-
     fn measure_risk(&mut self, reading: Reading, work: &Work, fast: &View) {
         let bulk = fast.failed_share.is_some_and(|share| share >= BULK_SHARE);
         self.risk.step(&Step {
@@ -457,58 +312,5 @@ impl Amplification {
         self.serves = Server::default();
         self.connected_per_s = 0.0;
         (self.silent_ns, self.full_ns, self.storm_ns, self.held_ns) = (0, 0, 0, 0);
-    }
-
-    /// What a verdict shows.
-    #[must_use]
-    pub(super) fn evidence(&self) -> Evidence {
-        let sum = self.window.sum();
-        let view = &sum
-            .seconds()
-            .map_or_else(View::default, |seconds| View::of(&sum.counts, seconds));
-        let alpha = &self.pasts.alpha;
-        let velocity = self.trajectory.velocity();
-        let mut evidence = Evidence {
-            value: view.alpha,
-            baseline: alpha.published(),
-            sigma: view.alpha.and_then(|value| alpha.sigmas(value)),
-            rarity: view.alpha.and_then(|value| alpha.decades(value)),
-            velocity_per_s: velocity.map(|slope| slope.per_s),
-            acceleration_per_s2: self.trajectory.acceleration_per_s2(),
-            phase: Some(self.phases.phase()),
-            risk: self.risk.published(),
-            destination: self.worst.shown(self.end_ns),
-            window_ms: sum.span_ns / 1_000_000,
-            coverage: self.coverage,
-            ..Evidence::default()
-        };
-        let usual = alpha.mean();
-        evidence.feature("velocity_error_per_s", velocity.map(|slope| slope.error_per_s));
-        evidence.feature("raw_ratio", view.raw_ratio);
-        evidence.feature("work_out_per_s", view.out_per_s);
-        evidence.feature("work_in_per_s", view.in_per_s);
-        evidence.feature("work_in_baseline_per_s", self.pasts.inbound.mean());
-        evidence.feature(
-            "surplus_per_s",
-            usual.map(|usual| view.out_per_s - usual * view.in_per_s),
-        );
-        evidence.feature("failed_per_s", view.failed_per_s);
-        evidence.feature("failed_share", view.failed_share);
-        evidence.feature("failed_share_baseline", self.usual_failed());
-        evidence.feature("connect_attempts_per_s", view.attempts_per_s);
-        evidence.feature("connect_failures_per_s", view.failures_per_s);
-        evidence.feature("failing_share", view.failing_share);
-        evidence.feature("repeated_failures_per_s", self.worst.failures_per_s());
-        evidence.feature("requests_per_s", view.requests_per_s);
-        evidence.feature("responses_per_s", view.responses_per_s);
-        evidence.feature("unanswered_share", view.unanswered_share);
-        evidence.feature("given_up_per_s", view.given_up_per_s);
-        evidence.feature("retransmits_per_s", view.retransmits_per_s);
-        evidence.feature("resets_in_per_s", view.resets_in_per_s);
-        evidence.feature("packets_out_per_s", view.packets_out_per_s);
-        evidence.feature("packets_in_per_s", view.packets_in_per_s);
-        evidence.feature("packets_out_baseline_per_s", self.pasts.packets.mean());
-        evidence.feature("phase_s", self.phases.seconds(self.end_ns));
-        evidence
     }
 }
