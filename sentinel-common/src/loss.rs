@@ -1,4 +1,5 @@
-//! Every way to lose or miss something, one counter each, in the map `LOSS`.
+//! Every way to lose or miss something, one counter each: those the programs notice in the map `LOSS`, and after them those
+//! that only the agent can, because what is missing is a program that did not run.
 
 /// A cgroup found no free slot and counts into [`crate::id::SLOT_OTHER`].
 pub const NO_FREE_SLOT: usize = 0;
@@ -33,11 +34,21 @@ pub const DESTINATION_NOT_STORED: usize = 14;
 /// The ring buffer was full: an event is missing.
 pub const EVENT_DROPPED: usize = 15;
 
-/// How many ways there are.
+/// How many ways the programs count.
 pub const LOSSES: usize = 16;
 
+/// The kernel ran a program of the scheduler sensor not, because it was running on that CPU already: switches are missing.
+pub const SCHED_RUN_MISSED: usize = 16;
+/// The same of the page-allocation sensor: pages are missing.
+pub const MEM_RUN_MISSED: usize = 17;
+/// A run-queue sample that was due was not taken: another program had the CPU for itself, or the CPU came after the agent.
+pub const RUN_QUEUE_SAMPLE_MISSED: usize = 18;
+
+/// How many ways there are, with those the agent counts.
+pub const LOSS_KINDS: usize = 19;
+
 /// Names, by index; also the field names on every surface.
-pub const LOSS_NAMES: [&str; LOSSES] = [
+pub const LOSS_NAMES: [&str; LOSS_KINDS] = [
     "no_free_slot",
     "slot_not_stored",
     "no_cgroup_id",
@@ -54,12 +65,16 @@ pub const LOSS_NAMES: [&str; LOSSES] = [
     "no_socket_callbacks",
     "destination_not_stored",
     "event_dropped",
+    "sched_run_missed",
+    "mem_run_missed",
+    "run_queue_sample_missed",
 ];
 
 /// Kinds after which the count is there all the same, only less exactly or with less detail.
-pub const LESS_EXACT: [&str; 4] = [
+pub const LESS_EXACT: [&str; 5] = [
     LOSS_NAMES[WAIT_FALLBACK],
     LOSS_NAMES[RSS_FIRST_SEEN],
     LOSS_NAMES[UNPARSED_PACKET],
     LOSS_NAMES[ROLE_INFERRED],
+    LOSS_NAMES[RUN_QUEUE_SAMPLE_MISSED],
 ];

@@ -22,6 +22,7 @@ use crate::{
     memory::Memory,
     sense::{
         Source,
+        liveness::Change,
         record::Recorder,
         sample::{Origin, Sample},
     },
@@ -250,7 +251,7 @@ impl<S: Source> Agent<S> {
         let now = Now::read();
         self.read_ns = Some(now.monotonic_ns);
         if tick {
-            self.notice_lost();
+            self.notice_change(now);
         }
         let sample = Arc::new(self.parts.source.read(now, tick));
         if let Some(recorder) = &mut self.parts.recorder {
@@ -304,12 +305,20 @@ impl<S: Source> Agent<S> {
         self.fault.pass(stage, self.actor.holds());
     }
 
-    /// A sensor that ran and does not any more is said, and nothing is done by what it does not see.
-    fn notice_lost(&mut self) {
-        if let Some((sensor, reason)) = self.parts.source.lost() {
-            tracing::error!("{sensor} does not run any more: {reason}");
-            self.actor.blinded(&sensor, &reason);
-            Arc::make_mut(&mut self.parts.unavailable).push(Unavailable { sensor, reason });
+    /// A sensor that ran and does not any more is said, and nothing is done by what it does not see until it runs again.
+    fn notice_change(&mut self, now: Now) {
+        match self.parts.source.changed(now) {
+            Some(Change::Lost { sensor, reason }) => {
+                tracing::error!("{sensor} does not run any more: {reason}");
+                self.actor.blinded(&sensor, &reason);
+                Arc::make_mut(&mut self.parts.unavailable).push(Unavailable { sensor, reason });
+            }
+            Some(Change::Back { sensor }) => {
+                tracing::warn!("{sensor} runs again");
+                self.actor.sees_again(&sensor);
+                Arc::make_mut(&mut self.parts.unavailable).retain(|one| one.sensor != sensor);
+            }
+            None => {}
         }
     }
 

@@ -13,6 +13,7 @@ pub mod bpf;
 pub mod browser;
 pub mod caller;
 pub mod cgroup;
+pub mod co_tenant;
 #[cfg(feature = "otlp")]
 pub mod collector;
 pub mod corpus;

@@ -82,6 +82,11 @@ impl Actor {
         self.desk.blinded(sensor, reason);
     }
 
+    /// A sensor runs again.
+    pub fn sees_again(&mut self, sensor: &str) {
+        self.desk.sees_again(sensor);
+    }
+
     /// With hooks run by somebody else than this process.
     #[must_use]
     pub fn with_runner(mut self, runner: Box<dyn Runner>) -> Self {

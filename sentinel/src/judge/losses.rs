@@ -12,8 +12,14 @@ use super::{
 const ALL: [&str; 3] = ["no_free_slot", "slot_not_stored", "no_cgroup_id"];
 // Not among them: what was counted all the same, only less exactly (`wait_fallback`, `rss_first_seen`,
 // `role_inferred`), and packets that have no turns to miss (`unparsed_packet`: ICMP and the like).
-const JITTER: [&str; 3] = ["switch_unseen", "run_queue_unread", "run_queue_other_cpu"];
-const FEVER: [&str; 1] = ["rss_unread"];
+const JITTER: [&str; 5] = [
+    "switch_unseen",
+    "run_queue_unread",
+    "run_queue_other_cpu",
+    "run_queue_sample_missed",
+    "sched_run_missed",
+];
+const FEVER: [&str; 2] = ["rss_unread", "mem_run_missed"];
 const AMPLIFICATION: [&str; 3] = ["no_socket_storage", "no_socket", "no_socket_callbacks"];
 
 #[derive(Clone, Copy, Debug, Default)]

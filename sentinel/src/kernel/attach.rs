@@ -10,7 +10,7 @@ use aya::programs::{
 use super::{Kernel, KernelError, Options, Sensor, error::program, layout::Layout};
 
 /// Run-queue samples per second and CPU. Not a round number, so that samples do not fall in step with timers.
-const RUN_QUEUE_HZ: u64 = 99;
+pub const RUN_QUEUE_HZ: u64 = 99;
 
 impl Kernel {
     pub(super) fn attach(&mut self, options: &Options, layout: &Layout, btf: &aya::Btf) -> Result<(), KernelError> {

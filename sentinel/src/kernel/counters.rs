@@ -1,12 +1,12 @@
 //! Reads what the programs count. Sums over the banks of all CPUs; takes no difference.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, os::unix::fs::FileExt as _};
 
 use sentinel_common::{
     event::Event,
     histogram::WAIT_BUCKETS,
     id::SlotOwner,
-    loss::LOSSES,
+    loss::{LOSS_KINDS, LOSSES},
     mem::MemCounters,
     net::{Destination, DestinationCounters, NetCounters, Traffic},
     net_counters,
@@ -107,10 +107,25 @@ impl Kernel {
         sum
     }
 
-    /// Losses by kind, over all CPUs, since the start.
+    /// Run-queue samples of each CPU that is online, by its number, since the start; nothing where the kernel does not tell
+    /// which are. One system call.
     #[must_use]
-    pub fn losses(&self) -> [u64; LOSSES] {
-        let mut sum = [0u64; LOSSES];
+    pub fn run_queue_samples(&self) -> Vec<(u32, u64)> {
+        let mut text = [0; 4096];
+        let read = self.online.as_ref().map(|file| file.read_at(&mut text, 0));
+        let text = match read {
+            Some(Ok(length)) => str::from_utf8(&text[..length]).unwrap_or_default(),
+            _ => "",
+        };
+        let cpus = ranges(text).flatten();
+        cpus.filter_map(|cpu| Some((cpu, self.run_queue.get(cpu)?.samples)))
+            .collect()
+    }
+
+    /// Losses by kind since the start: over all CPUs what the programs counted, and what [`Self::count_left_out`] found last.
+    #[must_use]
+    pub fn losses(&self) -> [u64; LOSS_KINDS] {
+        let mut sum = self.left_out;
         for index in 0..self.cpus * LOSSES as u32 {
             sum[index as usize % LOSSES] += self.loss.get(index).unwrap_or(0);
         }
@@ -167,8 +182,29 @@ pub(super) fn facts(ebpf: &aya::Ebpf) -> Vec<ProgramFacts> {
     programs
 }
 
+/// Ranges of numbers as the kernel writes sets of CPUs: `0-3,8,10-11`.
+fn ranges(text: &str) -> impl Iterator<Item = std::ops::RangeInclusive<u32>> {
+    text.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    })
+}
+
 fn add_all<const N: usize>(sum: &mut [u64; N], bank: &[u64; N]) {
     for (sum, bank) in sum.iter_mut().zip(bank) {
         *sum = sum.wrapping_add(*bank);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_cpus_are_read_as_the_kernel_writes_them() {
+        let cpus = |text| ranges(text).flatten().collect::<Vec<_>>();
+        assert_eq!(cpus("0-3,8,10-11\n"), [0, 1, 2, 3, 8, 10, 11]);
+        assert_eq!(cpus("0\n"), [0]);
+        assert_eq!(cpus("\n"), [0; 0]);
     }
 }

@@ -19,6 +19,7 @@ mod pace;
 pub mod support;
 mod watch;
 
+pub use attach::RUN_QUEUE_HZ;
 pub use btf::{Btf, BtfError};
 pub use error::{KernelError, describe};
 pub use layout::missing;

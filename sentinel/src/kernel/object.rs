@@ -1,7 +1,7 @@
 //! Opens the kernel side: loads the object, makes the maps readable, fills the queue of free slots. `attach` starts the
 //! programs, `counters` reads what they count.
 
-use std::path::PathBuf;
+use std::{fs::File, path::PathBuf};
 
 use aya::{
     Ebpf,
@@ -10,7 +10,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use sentinel_common::{
     id::{FreeSlot, SLOT_FIRST, SlotOwner},
-    loss::LOSSES,
+    loss::{LOSS_KINDS, LOSSES},
     mem::MemCounters,
     names,
     net::{Destination, DestinationCounters, NetCounters},
@@ -22,8 +22,11 @@ use super::{
     KernelError, give_back,
     layout::{self, Layout},
     mapped::Mapped,
-    watch::Attachment,
+    watch::{Attachment, Runs},
 };
+
+/// Which CPUs are online. Open from the start on: who has changed its user may be kept from opening it.
+const ONLINE_CPUS: &str = "/sys/devices/system/cpu/online";
 
 /// What to load.
 #[derive(Clone, Debug)]
@@ -69,6 +72,9 @@ pub struct Kernel {
     pub(super) ebpf: Ebpf,
     pub(super) sensors: Vec<Sensor>,
     pub(super) links: Vec<Attachment>,
+    pub(super) runs: Vec<Runs>,
+    pub(super) left_out: [u64; LOSS_KINDS],
+    pub(super) online: Option<File>,
     pub(super) cpus: u32,
     pub(super) slots: u32,
     pub(super) sched: Mapped<SchedCounters>,
@@ -119,12 +125,15 @@ impl Kernel {
             log: if options.debug { logger(&mut ebpf) } else { None },
             sensors: Vec::new(),
             links: Vec::new(),
+            runs: Vec::new(),
+            left_out: [0; LOSS_KINDS],
+            online: File::open(ONLINE_CPUS).ok(),
             cpus,
             slots,
             ebpf,
         };
         kernel.attach(options, &layout, &kernel_btf)?;
-        kernel.find_links();
+        kernel.find_watched();
         drop((btf, kernel_btf, layout));
         give_back::after_start();
         Ok(kernel)

@@ -5,7 +5,7 @@
 //! subtraction, always. Pure functions of now and before.
 
 use sentinel_common::{
-    loss::{LOSS_NAMES, LOSSES},
+    loss::{LOSS_KINDS, LOSS_NAMES},
     mem::{MemCounters, RSS_ANON, RSS_FILE, RSS_SHMEM},
     net::{NetCounters, PATH_EXTERNAL, PATH_LOOPBACK, Traffic as TrafficCounters},
     net_counters,
@@ -85,7 +85,7 @@ pub fn run_queue(now: &RunQueueCounters, before: &RunQueueCounters) -> RunQueue 
 
 /// Losses between two readings; only kinds that are not zero.
 #[must_use]
-pub fn losses(now: &[u64; LOSSES], before: &[u64; LOSSES]) -> Vec<Loss> {
+pub fn losses(now: &[u64; LOSS_KINDS], before: &[u64; LOSS_KINDS]) -> Vec<Loss> {
     let counts = LOSS_NAMES.iter().zip(now.iter().zip(before));
     counts
         .filter(|(_, (now, before))| now != before)
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn only_what_was_lost_is_listed() {
-        let before = [1; LOSSES];
+        let before = [1; LOSS_KINDS];
         let mut now = before;
         now[2] += 4;
         assert_eq!(

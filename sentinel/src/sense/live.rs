@@ -9,7 +9,7 @@ use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
 use sentinel_common::{
     event::{EVENT_CGROUP_REMOVED, EVENT_OOM_KILL},
     id::SLOT_OTHER,
-    loss::{EVENT_DROPPED, LOSSES},
+    loss::{EVENT_DROPPED, LOSS_KINDS, RUN_QUEUE_SAMPLE_MISSED},
     mem::MemCounters,
     net::NetCounters,
     sched::{RunQueueCounters, SchedCounters},
@@ -20,16 +20,20 @@ use super::{
     cgroups::Cgroups,
     delta,
     limits::{self, Limits},
+    liveness::{Change, Sampling, Switches},
     sample::{Destination, Elapsed, Host, Net, Sample, Sched, Scope, ScopeKind, ScopeSample},
     slots::Slots,
 };
-use crate::{kernel::Kernel, time::Now};
+use crate::{
+    kernel::{Kernel, RUN_QUEUE_HZ},
+    time::Now,
+};
 
 /// Ticks between two looks for cgroups whose removal may not have been reported, and between two where nothing speaks for
 /// that: each look is a system call for every cgroup.
 const SWEEP_TICKS: u64 = 60;
 const SWEEP_ANYWAY_TICKS: u64 = 600;
-/// Ticks between two looks whether programs are still attached.
+/// Ticks between two looks whether programs are still attached and run.
 const WATCH_TICKS: u64 = 10;
 /// Events handled in one reading at the most, so that a burst of removals does not delay a tick.
 const MAX_EVENTS: usize = 4096;
@@ -49,7 +53,7 @@ struct Last {
     net: Vec<NetCounters>,
     throttled_us: HashMap<u64, u64>,
     run_queue: RunQueueCounters,
-    losses: [u64; LOSSES],
+    losses: [u64; LOSS_KINDS],
     tick_ns: Option<u64>,
     sched_ns: Option<u64>,
     net_ns: Option<u64>,
@@ -69,6 +73,8 @@ pub struct Live {
     /// Controllers that have limits to read: none on hierarchies without them.
     has_controllers: bool,
     measures: Measures,
+    sampling: Sampling,
+    switches: Switches,
     /// Events that had been dropped at the last look for cgroups that are gone.
     swept_at_drops: u64,
 }
@@ -103,7 +109,7 @@ impl Live {
             net: vec![NetCounters::default(); slots as usize],
             throttled_us: HashMap::new(),
             run_queue: RunQueueCounters::default(),
-            losses: [0; LOSSES],
+            losses: [0; LOSS_KINDS],
             tick_ns: None,
             sched_ns: None,
             net_ns: None,
@@ -122,6 +128,8 @@ impl Live {
                 .split_whitespace()
                 .any(|name| name == "memory" || name == "cpu"),
             measures,
+            sampling: Sampling::new(RUN_QUEUE_HZ),
+            switches: Switches::default(),
             swept_at_drops: 0,
         }
     }
@@ -313,13 +321,21 @@ struct First {
 }
 
 impl Source for Live {
-    fn lost(&mut self) -> Option<(String, String)> {
+    fn changed(&mut self, now: Now) -> Option<Change> {
         if !self.ticks.is_multiple_of(WATCH_TICKS) {
             return None;
         }
-        let (sensor, reason) = self.kernel.lost()?;
-        self.measures.net &= self.kernel.runs("net");
-        Some((sensor.to_owned(), reason))
+        self.kernel.count_left_out();
+        let change = self.network_change();
+        let change = change.or_else(|| self.measures.sched.then(|| self.switches.look())?);
+        let change = change.or_else(|| {
+            let samples = self.measures.run_queue.then(|| self.kernel.run_queue_samples())?;
+            self.sampling.look(now.monotonic_ns, &samples)
+        });
+        if matches!(&change, Some(Change::Lost { sensor, .. }) if sensor == "sched") {
+            (self.measures.sched, self.measures.run_queue) = (false, false);
+        }
+        change
     }
 
     fn read(&mut self, now: Now, tick: bool) -> Sample {
@@ -369,7 +385,11 @@ impl Source for Live {
         }
         self.read_destinations(&mut sample, &slots);
         sample.elapsed = self.elapsed(now.monotonic_ns, tick);
-        let losses = self.kernel.losses();
+        if let Some(sched) = &sample.host.sched {
+            self.switches.count(sched.waits);
+        }
+        let mut losses = self.kernel.losses();
+        losses[RUN_QUEUE_SAMPLE_MISSED] = self.sampling.missed();
         sample.losses = delta::losses(&losses, &self.last.losses);
         self.last.losses = losses;
         if tick {
@@ -382,6 +402,15 @@ impl Source for Live {
 }
 
 impl Live {
+    fn network_change(&mut self) -> Option<Change> {
+        let (sensor, reason) = self.kernel.lost()?;
+        self.measures.net &= self.kernel.runs("net");
+        Some(Change::Lost {
+            sensor: sensor.to_owned(),
+            reason,
+        })
+    }
+
     fn elapsed(&mut self, now_ns: u64, tick: bool) -> Elapsed {
         let since = |last: &mut Option<u64>| last.replace(now_ns).map(|before| now_ns.saturating_sub(before));
         let last = &mut self.last;

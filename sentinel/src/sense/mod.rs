@@ -5,6 +5,7 @@ pub mod cgroups;
 pub mod delta;
 pub mod limits;
 pub mod live;
+pub mod liveness;
 pub mod mount;
 pub mod naming;
 pub mod origin;
@@ -16,6 +17,7 @@ mod slots;
 
 pub use sample::Sample;
 
+use self::liveness::Change;
 use crate::time::Now;
 
 /// Where samples come from: the running kernel. The edge at which tests put their own.
@@ -23,8 +25,8 @@ pub trait Source {
     /// Reads what was counted since the last reading: every sensor when it is a `tick`, else the network sensor only.
     fn read(&mut self, now: Now, tick: bool) -> Sample;
 
-    /// A sensor that ran and does not any more since the last call, with the reason.
-    fn lost(&mut self) -> Option<(String, String)> {
+    /// A sensor that does not run any more, or runs again, since the last call.
+    fn changed(&mut self, _now: Now) -> Option<Change> {
         None
     }
 }

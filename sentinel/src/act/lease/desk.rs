@@ -72,6 +72,10 @@ impl Desk {
         self.blind.push((sensor.to_owned(), reason.to_owned()));
     }
 
+    pub(in crate::act) fn sees_again(&mut self, sensor: &str) {
+        self.blind.retain(|(name, _)| name != sensor);
+    }
+
     /// Rules and limits of another config from now on; what holds goes on as it began.
     pub(in crate::act) fn take_over(&mut self, config: &Config) {
         self.rules.take_over(&config.rules);
