@@ -16,6 +16,7 @@ mod linker;
 mod package;
 mod policy;
 mod process;
+mod programs;
 mod report;
 mod run;
 mod score;

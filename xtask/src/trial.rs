@@ -3,10 +3,10 @@
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::{
-    process, run, setup,
+    process, programs, run, setup,
     test::needs::{self, For},
     vm,
     workspace::Workspace,
@@ -19,7 +19,7 @@ const NEEDS_MEMORY_CONTROLLER: [&str; 2] = ["leak", "leak-limit"];
 pub(crate) fn trial(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     setup::setup(workspace)?;
     let agent = run::build_agent(workspace)?;
-    let program = build(workspace)?.join("sentinel-trial");
+    let program = programs::build(workspace, &["--bins"])?.join("sentinel-trial");
     let wants = |names: &[&str]| args.iter().any(|arg| names.contains(&arg.as_str()));
     if wants(&NEEDS_MEMORY_CONTROLLER) && !wants(&["--help"]) && !has_memory_controller() {
         println!("the memory controller is not on cgroup v2 here: in a guest");
@@ -27,33 +27,7 @@ pub(crate) fn trial(workspace: &Workspace, args: &[String]) -> Result<ExitCode> 
     }
     needs::find_or_install(For::Contracts)?;
     let envs = [("SENTINEL_BIN", agent.display().to_string())];
-    let mut command = process::as_root(&program, &envs)?;
-    let status = command
-        .args(args)
-        .status()
-        .with_context(|| format!("{} could not be started", process::shown(&command)))?;
-    // 0 and 1 say how the bounds did, 2 that the command line was wrong.
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from))
-}
-
-/// Builds the trials, the measurements and the loads they start; the folder they are in.
-pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
-    println!("trials and measurements: building");
-    let mut command = run::cargo(workspace);
-    command.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "sentinel-tests",
-        "--bins",
-        "--target-dir",
-    ]);
-    process::run(command.arg(workspace.target())).context("the trials and measurements could not be built")?;
-    Ok(workspace.target().join("release"))
+    programs::run(process::as_root(&program, &envs)?, args)
 }
 
 /// True where cgroup v2 has the memory controller.
