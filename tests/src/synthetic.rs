@@ -115,6 +115,8 @@ pub struct Rig {
     pub mem: bool,
     /// As above.
     pub net: bool,
+    /// False: the kernel does not tell which pages are resident, so that files count like any other page.
+    pub resident: bool,
     /// What its noise began with.
     pub seed: u64,
     /// cgroups whose traffic is modelled request by request instead of following their load.
@@ -152,6 +154,7 @@ impl Rig {
             sched: true,
             mem: true,
             net: true,
+            resident: true,
             seed,
             shops: BTreeMap::new(),
             noise: Noise::new(seed),
@@ -293,9 +296,11 @@ impl Rig {
         let mut mem = Mem::default();
         mem.allocated[0] = churn + pages(grown.max(0.0)) as u64;
         mem.freed[0] = churn + pages((-grown).max(0.0)) as u64;
-        mem.rss_anon_pages = Some(pages(resident) as i64);
-        mem.rss_file_pages = Some(0);
-        mem.rss_shmem_pages = Some(0);
+        if self.resident {
+            mem.rss_anon_pages = Some(pages(resident) as i64);
+            mem.rss_file_pages = Some(0);
+            mem.rss_shmem_pages = Some(0);
+        }
         mem
     }
 

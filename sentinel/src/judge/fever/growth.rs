@@ -21,7 +21,7 @@ const JUMP_SHARE: f64 = 0.6;
 const EVEN: f64 = 0.35;
 const EVEN_CONCORDANCE: f64 = 0.9;
 /// Teeth have to fit into a step this many times for the lowest level of a step to be free of them.
-const TEETH_PER_STEP: f64 = 1.25;
+pub(super) const TEETH_PER_STEP: f64 = 1.25;
 /// Where it comes and goes: the same of highest levels, and the rise as a share of the height of that.
 const HIGHS: f64 = 0.4;
 const OF_HEIGHT: f64 = 0.5;
@@ -128,6 +128,12 @@ impl Growth {
     #[must_use]
     pub(super) fn of_late(&self) -> f64 {
         self.short[0].total().0
+    }
+
+    /// Rise over the next longer one, a minute, MB.
+    #[must_use]
+    pub(super) fn over_a_minute(&self) -> f64 {
+        self.short[1].total().0 + self.short[1].open_level()
     }
 
     /// What is left fell by this over the same time, MB; `None` where that was not measured.

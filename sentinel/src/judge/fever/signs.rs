@@ -5,22 +5,25 @@ use crate::{
     judge::{
         context::Context,
         evidence::ratio,
-        statistics::steps::STEPS,
+        statistics::{steps::STEPS, trend::Trend},
         verdict::{Cause, Level},
     },
 };
 
 use super::{
     View,
-    growth::{Growth, Sustained},
+    growth::{Growth, Sustained, TEETH_PER_STEP},
     limits::{Limits, Room},
-    teeth::Teeth,
+    teeth::{Falls, Teeth},
 };
 
 /// Share of the rise that page counts have to confirm: a fork maps pages twice without taking any.
 const PAGE_SHARE: f64 = 0.3;
 /// Share of the rise that what is left has to confirm.
 const USED_SHARE: f64 = 0.5;
+/// The same where only pages are counted, files among them, and of the host: what is available falls a little as the page cache
+/// fills, which is no leak.
+const OF_PAGES_SHARE: f64 = 0.7;
 /// Exhaustion sooner than this is a matter of minutes, seconds: 1 part in 25 of the time there is must have been seen.
 const SOON_S: f64 = 360.0;
 const SOON_PARTS: f64 = 25.0;
@@ -44,6 +47,9 @@ const SCARCE_SHARE: f64 = 0.1;
 const WEEK_S: f64 = 604_800.0;
 /// What comes and goes has to rise for as long as is left, or for this many times the time between two falls.
 const FALLS: f64 = 4.0;
+/// The same where it fell by this share of that at least so often.
+const SMALLER: f64 = 0.5;
+const HABIT: u16 = 3;
 /// A scope that comes down of itself and is now above where it did so before is only vetoed this close to the end.
 const NEAR_S: f64 = 60.0;
 /// Share of the host's rise in one scope from which on it is that scope's own affair.
@@ -102,12 +108,14 @@ impl Trial<'_> {
         if exhaustion_s > WEEK_S || self.seen_s < self.watch_needs_s(exhaustion_s) {
             return None;
         }
-        if self.is_bulk() && !self.growth.goes_on_now() {
+        if self.is_bulk() && !(self.growth.goes_on_now() && self.bulk_s() >= exhaustion_s) {
             return None;
         }
-        if let Some(falls) = trend.falls.filter(|_| !trend.is_free_of_teeth())
-            && self.seen_s < exhaustion_s.min(FALLS * falls.period_s)
-        {
+        let falls = trend
+            .falls
+            .filter(|_| !trend.is_free_of_teeth())
+            .or_else(|| self.smaller_falls(trend));
+        if falls.is_some_and(|falls| self.seen_s < exhaustion_s.min(FALLS * falls.period_s)) {
             return None;
         }
         let urgent = exhaustion_s <= self.config.horizon.as_secs_f64()
@@ -116,6 +124,13 @@ impl Trial<'_> {
         let named = self.is_host && self.context.leak_named;
         let veto = urgent && !named && self.view.coverage >= 0.5;
         Some(if veto { Level::Veto } else { Level::Watch })
+    }
+
+    /// What came down by a good part of this rise before, again and again, may be about to do so at a size that was not seen yet.
+    fn smaller_falls(&self, trend: &Sustained) -> Option<Falls> {
+        let shown = self.growth.shown(trend);
+        let falls = self.teeth.of(SMALLER * shown.total)?;
+        (falls.count >= HABIT && shown.step_s < TEETH_PER_STEP * falls.period_s).then_some(falls)
     }
 
     /// How long a trend has to be seen to be worth a look, seconds.
@@ -159,6 +174,12 @@ impl Trial<'_> {
         limit_mb.is_some_and(|limit_mb| self.growth.of_late() >= BULK_SHARE * limit_mb) && slope_per_s >= BULK_MB_PER_S
     }
 
+    /// How long it has taken as fast as it does now, seconds, at most a minute: what it took before at another pace says nothing.
+    fn bulk_s(&self) -> f64 {
+        let slope_per_s = self.view.course.map_or(f64::INFINITY, |course| course.curve.slope);
+        self.growth.over_a_minute() / slope_per_s
+    }
+
     /// It was seen for as long as its horizon: its slope is worth a forecast.
     fn is_settled(&self, trend: &Sustained) -> bool {
         !trend.is_of_shortest() || self.seen_s >= STEPS as f64 * self.growth.shown(trend).step_s
@@ -175,12 +196,26 @@ impl Trial<'_> {
     fn is_confirmed(&self, trend: &Sustained) -> bool {
         let shown = self.growth.shown(trend);
         let [pages, used] = shown.witnesses;
-        let confirms = |moved: Option<f64>, share: f64| moved.is_some_and(|mb| mb >= share * shown.total);
-        let scarce = self
-            .view
-            .room
-            .is_some_and(|room| room.is_host && room.share() < SCARCE_SHARE);
-        confirms(pages, PAGE_SHARE) || confirms(used, USED_SHARE) || pages.or(used).is_none() || self.is_host && scarce
+        let confirms =
+            |trend: &Trend, moved: Option<f64>, share: f64| moved.is_some_and(|mb| mb >= share * trend.total);
+        if self.is_host {
+            let scarce = self
+                .view
+                .room
+                .is_some_and(|room| room.is_host && room.share() < SCARCE_SHARE);
+            return scarce || confirms(&shown, pages, OF_PAGES_SHARE);
+        }
+        if pages.is_some() {
+            return confirms(&shown, pages, PAGE_SHARE) || confirms(&shown, used, USED_SHARE);
+        }
+        // Pages are the level itself: what is left has to move with it over all that the forecast rests on, where it is known.
+        let whole = self
+            .growth
+            .best(trend, self.seen_s, self.view.room.map_or(0.0, |room| room.left_mb));
+        self.view.room.is_none()
+            || [shown, whole]
+                .iter()
+                .all(|trend| confirms(trend, trend.witnesses[1], OF_PAGES_SHARE))
     }
 
     /// The host's rise is mostly one scope's, which has a judge of its own.
