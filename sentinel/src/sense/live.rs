@@ -26,9 +26,11 @@ use super::{
 use crate::{kernel::Kernel, time::Now};
 
 /// Ticks between two looks for cgroups whose removal may not have been reported, and between two where nothing speaks for
-/// that: each look is a system call for every cgroup.
+/// that: each look costs up to a system call for every cgroup.
 const SWEEP_TICKS: u64 = 60;
 const SWEEP_ANYWAY_TICKS: u64 = 600;
+/// Ticks over which a look is spread, so that no tick is long.
+const SWEEP_SPREAD_TICKS: u64 = 30;
 /// Ticks between two looks whether programs are still attached.
 const WATCH_TICKS: u64 = 10;
 /// Events handled in one reading at the most, so that a burst of removals does not delay a tick.
@@ -44,6 +46,9 @@ const DESTINATIONS_REST_NS: u64 = 1_000_000_000;
 
 /// What was read last, by slot.
 struct Last {
+    /// The two words that are looked at in every reading, apart from the rest of the counters: they fit into a few pages.
+    waits: Vec<u64>,
+    packets: Vec<u64>,
     sched: Vec<SchedCounters>,
     mem: Vec<MemCounters>,
     net: Vec<NetCounters>,
@@ -69,8 +74,9 @@ pub struct Live {
     /// Controllers that have limits to read: none on hierarchies without them.
     has_controllers: bool,
     measures: Measures,
-    /// Events that had been dropped at the last look for cgroups that are gone.
+    /// Events that had been dropped when the last look for cgroups that are gone began, and the tick at which it is to end.
     swept_at_drops: u64,
+    swept_by_tick: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -98,6 +104,8 @@ impl Live {
             removals: kernel.runs("cgroups"),
         };
         let last = Last {
+            waits: vec![0; slots as usize],
+            packets: vec![0; slots as usize],
             sched: vec![SchedCounters::default(); slots as usize],
             mem: vec![MemCounters::default(); slots as usize],
             net: vec![NetCounters::default(); slots as usize],
@@ -123,6 +131,7 @@ impl Live {
                 .any(|name| name == "memory" || name == "cpu"),
             measures,
             swept_at_drops: 0,
+            swept_by_tick: 0,
         }
     }
 
@@ -200,14 +209,28 @@ impl Live {
         self.limits.remove(&cgroup_id);
     }
 
-    /// Finds cgroups whose removal was not reported: the event was lost, or the cgroup went before it had a name.
+    /// Finds cgroups whose removal was not reported: the event was lost, or the cgroup went before it had a name. A look begins as soon
+    /// as an event was lost, each minute where none come, and goes on at the ticks after.
     fn sweep(&mut self) {
-        let mut gone = self.slots.nameless();
+        let mut gone = Vec::new();
+        if self.ticks.is_multiple_of(SWEEP_TICKS) {
+            gone = self.slots.nameless();
+        }
         let dropped = self.last.losses[EVENT_DROPPED];
-        let reported = self.measures.removals && dropped == self.swept_at_drops;
-        if !reported || self.ticks.is_multiple_of(SWEEP_ANYWAY_TICKS) {
-            self.swept_at_drops = dropped;
-            gone.extend(self.cgroups.sweep());
+        let every = if self.measures.removals {
+            SWEEP_ANYWAY_TICKS
+        } else {
+            SWEEP_TICKS
+        };
+        if !self.cgroups.sweeps() && (dropped != self.swept_at_drops || self.ticks.is_multiple_of(every)) {
+            (self.swept_at_drops, self.swept_by_tick) = (dropped, self.ticks + SWEEP_SPREAD_TICKS);
+            self.cgroups.begin_sweep();
+        }
+        if self.cgroups.sweeps() {
+            gone.extend(
+                self.cgroups
+                    .sweep(self.swept_by_tick.saturating_sub(self.ticks) as usize),
+            );
         }
         for cgroup_id in gone {
             self.gone(cgroup_id);
@@ -218,8 +241,8 @@ impl Live {
     /// passed, and what else moved waits for the tick.
     fn has_moved(&self, slot: u32, tick: bool) -> bool {
         let (kernel, measures, index) = (&self.kernel, &self.measures, slot as usize);
-        let quick = measures.sched && kernel.waits(slot) != self.last.sched[index].waits
-            || measures.net && kernel.packets(slot) != packets(&self.last.net[index]);
+        let quick = measures.sched && kernel.waits(slot) != self.last.waits[index]
+            || measures.net && kernel.packets(slot) != self.last.packets[index];
         quick
             || tick
                 && (measures.mem && kernel.mem(slot) != self.last.mem[index]
@@ -232,12 +255,14 @@ impl Live {
         if self.measures.net {
             let now = self.kernel.net(slot);
             let delta = delta::net(&now, &self.last.net[index]);
+            self.last.packets[index] = packets(&now);
             self.last.net[index] = now;
             sample.net = (!first.net).then_some(delta);
         }
         if self.measures.sched {
             let now = self.kernel.sched(slot);
             let delta = delta::sched(&now, &self.last.sched[index]);
+            self.last.waits[index] = now.waits;
             self.last.sched[index] = now;
             sample.sched = (!first.sched).then_some(delta);
         }
@@ -328,9 +353,7 @@ impl Source for Live {
         let oom_kills = self.handle_events();
         if tick {
             self.ticks += 1;
-            if self.ticks.is_multiple_of(SWEEP_TICKS) {
-                self.sweep();
-            }
+            self.sweep();
         }
         let first = First {
             tick: self.last.tick_ns.is_none(),
