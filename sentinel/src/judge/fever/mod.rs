@@ -196,6 +196,7 @@ impl Fever {
     /// Gives memory back that it needs only while something happens.
     pub(super) fn release(&mut self) {
         self.window.release();
+        self.trajectory.release();
         self.growth.release();
     }
 

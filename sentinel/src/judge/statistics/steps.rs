@@ -5,6 +5,8 @@ use super::trend::Trend;
 
 /// Steps kept.
 pub(in crate::judge) const STEPS: usize = 12;
+/// Of them, those that room is made for at first.
+const FEW: usize = 4;
 /// Fewest steps that make a trend.
 const LEAST_STEPS: usize = 8;
 /// What changed over some time. Amounts in the series' unit.
@@ -77,8 +79,9 @@ impl Step {
 pub(in crate::judge) struct Steps {
     seconds: [f32; STEPS],
     measured: [u8; STEPS],
-    /// Room that is taken when something moves; `None`: nothing did in any of them.
-    moved: Option<Box<[Moved; STEPS]>>,
+    /// Those in which something moved, one bit each from the oldest on, and what did.
+    moving: u16,
+    moved: Vec<Moved>,
     len: u8,
     open: Open,
     step_s: f32,
@@ -102,7 +105,8 @@ impl Steps {
         Self {
             seconds: [0.0; STEPS],
             measured: [0; STEPS],
-            moved: None,
+            moving: 0,
+            moved: Vec::new(),
             len: 0,
             open: Open::default(),
             step_s: step_s as f32,
@@ -153,24 +157,33 @@ impl Steps {
         if usize::from(self.len) == STEPS {
             self.seconds.copy_within(1.., 0);
             self.measured.copy_within(1.., 0);
-            if let Some(moved) = &mut self.moved {
-                moved.copy_within(1.., 0);
+            if self.moving & 1 == 1 {
+                self.moved.remove(0);
             }
+            self.moving >>= 1;
             self.len -= 1;
         }
         let last = usize::from(self.len);
         (self.seconds[last], self.measured[last]) = (step.seconds, step.measured);
-        if self.moved.is_some() || !step.moved.is_nothing() {
-            self.moved.get_or_insert_default()[last] = step.moved;
+        if !step.moved.is_nothing() {
+            self.make_room();
+            self.moved.push(step.moved);
+            self.moving |= 1 << last;
         }
         self.len += 1;
     }
 
+    /// For a few at first, then for all there can be: what moves now and then takes little, and what always moves asks twice.
+    fn make_room(&mut self) {
+        if self.moved.len() == self.moved.capacity() {
+            let most = if self.moved.is_empty() { FEW } else { STEPS };
+            self.moved.reserve_exact(most - self.moved.len());
+        }
+    }
+
     /// Gives memory back that it needs only while something moves.
     pub(in crate::judge) fn release(&mut self) {
-        if self.iter().all(|step| step.moved.is_nothing()) {
-            self.moved = None;
-        }
+        self.moved.shrink_to_fit();
     }
 
     /// Forgets everything.
@@ -214,10 +227,14 @@ impl Steps {
 
     /// From the oldest on.
     fn iter(&self) -> impl ExactSizeIterator<Item = Step> {
-        (0..usize::from(self.len)).map(|index| Step {
-            seconds: self.seconds[index],
-            measured: self.measured[index],
-            moved: self.moved.as_ref().map_or_else(Moved::default, |moved| moved[index]),
+        let mut moved = self.moved.iter();
+        (0..usize::from(self.len)).map(move |index| {
+            let moving = self.moving >> index & 1 == 1;
+            Step {
+                seconds: self.seconds[index],
+                measured: self.measured[index],
+                moved: moving.then(|| moved.next().copied()).flatten().unwrap_or_default(),
+            }
         })
     }
 
@@ -297,7 +314,8 @@ mod tests {
             roomy.push(&still);
             small.push(&still);
         }
-        assert!(roomy.moved.is_some() && small.moved.is_none());
+        assert_eq!((roomy.moved.capacity(), small.moved.capacity()), (FEW, 0));
+        assert!(roomy.moved.is_empty(), "what moved is past");
         let seen = |steps: &Steps| {
             let trend = steps.trend(0.0, |_| true);
             (steps.total(), steps.last(), steps.witness(0), steps.witness(1), trend)
@@ -305,10 +323,27 @@ mod tests {
         assert_eq!(format!("{:?}", seen(&roomy)), format!("{:?}", seen(&small)));
         assert_eq!((small.witness(0), small.witness(1)), (Some(0.0), None));
         roomy.release();
-        assert!(roomy.moved.is_none(), "what moved is past");
-        let mut moving = steps([5.0]);
-        moving.release();
-        assert_eq!(moving.total().0, 5.0, "and what is not stays");
+        assert_eq!(roomy.moved.capacity(), 0);
+    }
+
+    #[test]
+    fn each_step_keeps_what_moved_in_it_wherever_others_stood_still() {
+        let level = |step: u32| if step % 3 == 1 { f64::from(step) } else { 0.0 };
+        let mut steps = Steps::new(1.0);
+        for step in 0..100 {
+            steps.push(&Change {
+                seconds: 1.0,
+                level: level(step),
+                witnesses: [Some(2.0 * level(step)), None],
+            });
+            steps.release();
+            let first = (step + 1).saturating_sub(STEPS as u32);
+            let kept: Vec<f64> = steps.iter().map(|step| step.moved.level.into()).collect();
+            assert_eq!(kept, (first..=step).map(level).collect::<Vec<_>>());
+            let sum: f64 = kept.iter().sum();
+            assert_eq!((steps.total().0, steps.witness(0)), (sum, Some(2.0 * sum)));
+            assert_eq!(steps.last().0, level(step));
+        }
     }
 
     #[test]
