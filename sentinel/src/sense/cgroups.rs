@@ -6,7 +6,7 @@
 //! in directories read, and in ids remembered. Never writes to the hierarchy.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     fs,
     os::unix::{
         ffi::OsStrExt,
@@ -44,6 +44,8 @@ pub struct Cgroups {
     mount: PathBuf,
     known: HashMap<u64, Known>,
     missing: HashMap<u64, Missing>,
+    /// Directories right below which some were found.
+    nests: BTreeSet<PathBuf>,
     walked_at_ns: Option<u64>,
     walks: u64,
     /// What is left of a look at all that are known: those below one directory each.
@@ -86,6 +88,7 @@ impl Cgroups {
             mount,
             known: HashMap::new(),
             missing: HashMap::new(),
+            nests: BTreeSet::new(),
             walked_at_ns: None,
             walks: 0,
             round: Vec::new(),
@@ -224,8 +227,23 @@ impl Cgroups {
         missing.wait_ns = (missing.wait_ns * 2).min(LAST_RETRY_NS);
     }
 
-    /// Breadth first, because the cgroups a reader cares about lie near the root. Ends as soon as `wanted` is empty.
+    /// Where cgroups came before, others come: those directories first, one listing each. Then all, breadth first, because the
+    /// cgroups a reader cares about lie near the root. Ends as soon as `wanted` is empty.
     fn walk(&mut self, wanted: &mut HashSet<u64>) {
+        for dir in self.nests.iter().cloned().collect::<Vec<_>>() {
+            if wanted.is_empty() {
+                return;
+            }
+            let Ok(entries) = fs::read_dir(&dir) else {
+                self.nests.remove(&dir);
+                continue;
+            };
+            for entry in entries.flatten() {
+                if wanted.remove(&entry.ino()) {
+                    self.found(entry.ino(), entry.path());
+                }
+            }
+        }
         if let Ok(root) = fs::metadata(&self.mount)
             && wanted.remove(&root.ino())
         {
@@ -258,6 +276,11 @@ impl Cgroups {
         }
         let scope = Arc::new(scope_at(&self.mount, id, &dir));
         self.missing.remove(&id);
+        if let Some(above) = dir.parent().filter(|above| above.starts_with(&self.mount))
+            && !self.nests.contains(above)
+        {
+            self.nests.insert(above.to_owned());
+        }
         self.known.insert(id, Known { scope, dir });
     }
 }

@@ -139,6 +139,25 @@ fn a_cgroup_whose_end_is_reported_during_a_sweep_is_not_told_again() {
 }
 
 #[test]
+fn what_comes_where_others_came_is_found_there_and_a_place_that_is_gone_is_forgotten() {
+    let (root, mut cgroups) = tree(&["a/pods/x", "b"]);
+    let path = |path: &str| root.path().join(path);
+    cgroups.learn([id_of(&path("a/pods/x")), id_of(&path("b"))], 0);
+    assert_eq!(cgroups.nests.len(), 2);
+    fs::create_dir(path("a/pods/y")).unwrap();
+    let mut wanted = HashSet::from([id_of(&path("a/pods/y"))]);
+    // Nothing but the places is left to look at.
+    cgroups.mount = path("nowhere");
+    cgroups.walk(&mut wanted);
+    assert!(wanted.is_empty());
+    cgroups.mount = root.path().to_owned();
+    fs::create_dir_all(path("c/d")).unwrap();
+    fs::remove_dir_all(path("a")).unwrap();
+    assert_eq!(cgroups.resolve(id_of(&path("c/d")), SECOND).path, "/c/d");
+    assert_eq!(cgroups.nests, BTreeSet::from([root.path().to_owned(), path("c")]));
+}
+
+#[test]
 fn a_name_that_is_not_utf8_is_escaped_and_a_hostile_one_is_kept_for_the_surfaces() {
     let (root, mut cgroups) = tree(&[]);
     let name = root.path().join(OsStr::from_bytes(b"a\xff\x1b[2Jb"));

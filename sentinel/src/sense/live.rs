@@ -20,7 +20,7 @@ use super::{
     cgroups::Cgroups,
     delta,
     limits::{self, Limits},
-    sample::{Destination, Elapsed, Host, Net, Sample, Sched, Scope, ScopeKind, ScopeSample},
+    sample::{Destination, Elapsed, Host, Net, Sample, Sched, ScopeKind, ScopeSample},
     slots::Slots,
 };
 use crate::{kernel::Kernel, time::Now};
@@ -49,6 +49,8 @@ struct Last {
     /// The two words that are looked at in every reading, apart from the rest of the counters: they fit into a few pages.
     waits: Vec<u64>,
     packets: Vec<u64>,
+    /// What the last look found.
+    moved: Vec<bool>,
     sched: Vec<SchedCounters>,
     mem: Vec<MemCounters>,
     net: Vec<NetCounters>,
@@ -106,6 +108,7 @@ impl Live {
         let last = Last {
             waits: vec![0; slots as usize],
             packets: vec![0; slots as usize],
+            moved: vec![false; slots as usize],
             sched: vec![SchedCounters::default(); slots as usize],
             mem: vec![MemCounters::default(); slots as usize],
             net: vec![NetCounters::default(); slots as usize],
@@ -275,10 +278,9 @@ impl Live {
     }
 
     /// Whether the limits of a cgroup in which nothing happened are to be read again.
-    fn limits_are_due(&self, scope: &Scope) -> bool {
-        let id = scope.cgroup_id;
+    fn limits_are_due(&self, id: u64) -> bool {
         self.has_controllers
-            && scope.kind == ScopeKind::Cgroup
+            && id != 0
             && ((self.ticks + id).is_multiple_of(LIMITS_REST_TICKS) || !self.limits.contains_key(&id))
     }
 
@@ -361,6 +363,9 @@ impl Source for Live {
             net: self.last.net_ns.is_none(),
         };
         let roster = self.slots.roster();
+        for slot in roster.in_order.iter() {
+            self.last.moved[*slot as usize] = self.has_moved(*slot, tick);
+        }
         let mut sample = Sample {
             now,
             host: self.read_host(tick, first),
@@ -368,11 +373,17 @@ impl Source for Live {
             ..Sample::default()
         };
         let mut slots = Vec::new();
-        for (slot, scope) in roster.slots.iter().zip(roster.scopes.iter()) {
-            let kills = oom_kills.get(&scope.path).copied().unwrap_or(0);
-            let still = kills == 0 && !self.has_moved(*slot, tick);
+        let cgroups = roster.ids.iter().zip(roster.scopes.iter());
+        for (slot, (id, scope)) in roster.slots.iter().zip(cgroups) {
+            let moved = self.last.moved[*slot as usize];
             // Files cost a dozen system calls: where nothing happens, only somebody's hand changes them.
-            if still && !(tick && self.limits_are_due(scope)) {
+            let still = !moved && !(tick && self.limits_are_due(*id));
+            // The scope itself lies anywhere in memory, and is not asked without need.
+            if still && oom_kills.is_empty() {
+                continue;
+            }
+            let kills = oom_kills.get(&scope.path).copied().unwrap_or(0);
+            if still && kills == 0 {
                 continue;
             }
             let mut part = ScopeSample {

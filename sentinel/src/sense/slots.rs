@@ -45,6 +45,10 @@ pub(super) struct Slots {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roster {
     pub(super) slots: Arc<Vec<u32>>,
+    /// Their cgroups, 0 for what belongs to none: so that nobody has to ask the scope.
+    pub(super) ids: Arc<Vec<u64>>,
+    /// The slots once more, in order: counters that are read in the order they lie in come from memory by themselves.
+    pub(super) in_order: Arc<Vec<u32>>,
     pub(super) scopes: Arc<Vec<Arc<Scope>>>,
 }
 
@@ -75,8 +79,11 @@ impl Slots {
                 let mut owned: Vec<_> = owned
                     .filter_map(|(index, slot)| slot.scope.as_ref().map(|scope| (index as u32, scope)))
                     .collect();
+                let in_order = owned.iter().map(|(index, _)| *index).collect();
                 owned.sort_by_key(|(_, scope)| scope.cgroup_id);
                 Roster {
+                    in_order: Arc::new(in_order),
+                    ids: Arc::new(owned.iter().map(|(_, scope)| scope.cgroup_id).collect()),
                     slots: Arc::new(owned.iter().map(|(index, _)| *index).collect()),
                     scopes: Arc::new(owned.iter().map(|(_, scope)| Arc::clone(scope)).collect()),
                 }
