@@ -10,7 +10,6 @@ use super::{
     evidence::SECOND_NS,
     fever::{Limits, OverHorizons},
     scope::{Input, ScopeState},
-    verdict::Level,
 };
 
 /// Time in which nothing is counted before a scope may rest: longer than any window of a few seconds looks back.
@@ -81,11 +80,10 @@ impl Kept {
 pub(super) struct Resting {
     /// What was covered when it was judged last.
     pub(super) from: Covered,
-    due_ns: u64,
+    /// When it has to be judged, though nothing happened.
+    pub(super) due_ns: u64,
     /// How it grew, for the host.
     pub(super) rises: OverHorizons,
-    /// Its levels, by signal; `None` for one that is off.
-    pub(super) levels: [Option<Level>; 3],
 }
 
 impl Resting {
@@ -103,13 +101,7 @@ impl Resting {
             from,
             due_ns: now_ns + KEPT_NS,
             rises: state.rises(),
-            levels: state.levels(),
         }
-    }
-
-    /// Whether it has to be judged, though nothing happened.
-    pub(super) const fn is_due(&self, now_ns: u64) -> bool {
-        now_ns >= self.due_ns
     }
 }
 
@@ -215,7 +207,7 @@ mod tests {
     fn those_that_rest_together_are_not_judged_together() {
         let config = JudgeConfig::from(&Config::default());
         let state = ScopeState::new(&Arc::default(), &config, false);
-        let due = |key: u64, now_ns: u64| Resting::new(Covered::default(), 0, key, &state).is_due(now_ns);
+        let due = |key: u64, now_ns: u64| now_ns >= Resting::new(Covered::default(), 0, key, &state).due_ns;
         let of = |now_ns: u64| (0..SPREAD).filter(|key| due(*key, now_ns)).count();
         assert_eq!((of(0), of(KEPT_NS / 2), of(KEPT_NS)), (0, 8, 16));
     }

@@ -449,7 +449,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_is_remembered_in_a_few_kilobytes() {
-        assert!(size_of::<ScopeState>() <= 6 * 1024, "{}", size_of::<ScopeState>());
+    fn a_scope_is_remembered_in_three_kilobytes() {
+        assert!(size_of::<ScopeState>() <= 3 * 1024, "{}", size_of::<ScopeState>());
     }
 }

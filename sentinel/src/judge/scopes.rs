@@ -14,7 +14,7 @@ use super::{
     rest::{Covered, Resting, Stillness, Zero},
     scope::{Desk, Input, ScopeState},
     standing::Standing,
-    verdict::Signal,
+    verdict::{Level, Signal},
 };
 
 /// What a scope is known by.
@@ -33,56 +33,113 @@ pub(super) struct World {
     pub(super) zero: Zero,
 }
 
-/// One scope.
+/// One scope: what is looked at in every reading, also while it rests. All else lies apart, so that a thousand at rest are a few
+/// pages to go through.
 #[derive(Clone, Debug)]
 struct Entry {
     key: Key,
-    state: Box<ScopeState>,
     /// When it was there last, once it is not there any more.
     gone_ns: Option<u64>,
-    present: bool,
     /// Its part of the sample.
     part: Option<usize>,
+    /// While it rests: when it has to be judged though nothing happens.
+    due_ns: Option<u64>,
+    /// It rests and has grown, which the host is to know.
+    grew: bool,
+    present: bool,
+    /// Its levels while it rests, by signal; `None` for one that is off.
+    levels: [Option<Level>; 3],
+    body: Box<Body>,
+}
+
+/// What is known of a scope.
+#[derive(Clone, Debug)]
+struct Body {
+    state: ScopeState,
     stillness: Stillness,
     resting: Option<Resting>,
 }
 
 impl Entry {
+    fn new(key: Key, state: ScopeState) -> Self {
+        Self {
+            key,
+            gone_ns: None,
+            part: None,
+            due_ns: None,
+            grew: false,
+            present: true,
+            levels: [None; 3],
+            body: Box::new(Body {
+                state,
+                stillness: Stillness::default(),
+                resting: None,
+            }),
+        }
+    }
+
     fn observe(&mut self, part: Option<&ScopeSample>, world: &World, context: &mut Context, desk: &mut Desk<'_>) {
         let tick = desk.elapsed.mem_ns.is_some();
-        let input = part.map_or_else(|| self.stillness.input(&desk.elapsed, &world.zero), Input::of);
-        let still = self.stillness.is_still(&input, tick);
         let now_ns = desk.now.monotonic_ns;
-        if let Some(resting) = &mut self.resting {
-            if still && world.may_rest && !resting.is_due(now_ns) {
-                if self.key.0 == ScopeKind::Cgroup {
-                    context.grown(&resting.rises);
-                }
+        let due = self.due_ns.is_none_or(|due_ns| now_ns >= due_ns);
+        if part.is_none() && world.may_rest && !due {
+            self.rest_on(tick, context);
+            return;
+        }
+        let body = &mut *self.body;
+        let input = part.map_or_else(|| body.stillness.input(&desk.elapsed, &world.zero), Input::of);
+        let still = body.stillness.is_still(&input, tick);
+        if let Some(resting) = &body.resting {
+            if still && world.may_rest && !due {
+                self.rest_on(tick, context);
                 return;
             }
             let from = resting.from;
             if still && world.may_rest {
-                self.catch_up(&from, world.covered, desk.now, world, context, desk);
-                let goes_on = self.state.is_at_rest();
-                self.resting = goes_on.then(|| Resting::again(world.covered, now_ns, &self.state));
-                if goes_on {
-                    self.state.release();
-                }
+                body.catch_up(&from, world.covered, desk.now, world, context, desk);
+                let goes_on = body.state.is_at_rest();
+                self.rest(goes_on.then(|| Resting::again(world.covered, now_ns, &self.body.state)));
                 return;
             }
-            self.resting = None;
-            self.catch_up(&from, world.before, world.last, world, context, desk);
+            body.catch_up(&from, world.before, world.last, world, context, desk);
+            self.rest(None);
         }
+        let body = &mut *self.body;
         if tick && part.is_some() {
-            self.stillness.learn(&input);
+            body.stillness.learn(&input);
         }
-        self.state.observe(input, context, desk);
-        if self.stillness.lasted(still, now_ns) && world.may_rest && self.state.is_at_rest() {
-            self.resting = Some(Resting::new(world.covered, now_ns, self.key.1, &self.state));
-            self.state.release();
+        body.state.observe(input, context, desk);
+        if body.stillness.lasted(still, now_ns) && world.may_rest && body.state.is_at_rest() {
+            self.rest(Some(Resting::new(world.covered, now_ns, self.key.1, &self.body.state)));
         }
     }
 
+    /// From now on it rests, or does not.
+    fn rest(&mut self, resting: Option<Resting>) {
+        self.due_ns = resting.as_ref().map(|resting| resting.due_ns);
+        self.grew = resting
+            .as_ref()
+            .is_some_and(|resting| resting.rises.iter().any(|rise| *rise > 0.0));
+        if resting.is_some() {
+            self.levels = self.body.state.levels();
+            self.body.state.release();
+        }
+        self.body.resting = resting;
+    }
+
+    /// Nothing happened in a scope at rest. What it grew by holds until the next tick.
+    fn rest_on(&self, tick: bool, context: &mut Context) {
+        if tick
+            && self.grew
+            && self.key.0 == ScopeKind::Cgroup
+            && let Some(resting) = &self.body.resting
+        {
+            context.grown(&resting.rises);
+        }
+    }
+}
+
+impl Body {
     /// Gives what was kept back to the judges: nothing happened from then to `until`.
     fn catch_up(
         &mut self,
@@ -129,6 +186,8 @@ impl Arrival<'_> {
 pub(super) struct Scopes {
     entries: Vec<Entry>,
     roster: Arc<Vec<Arc<Scope>>>,
+    /// One of them may not be there any more.
+    some_gone: bool,
 }
 
 impl Scopes {
@@ -144,6 +203,7 @@ impl Scopes {
             }
             for entry in &mut self.entries {
                 entry.gone_ns = (!entry.present).then_some(entry.gone_ns.unwrap_or(last_ns));
+                self.some_gone |= !entry.present;
             }
             self.roster = Arc::clone(&sample.roster);
         }
@@ -163,22 +223,14 @@ impl Scopes {
     fn enter(&mut self, scope: &Arc<Scope>, next: usize, arrival: &mut Arrival<'_>) -> usize {
         let key = (scope.kind, scope.cgroup_id);
         let found = self.find(key, next).unwrap_or_else(|at| {
-            let entry = Entry {
-                key,
-                state: Box::new(arrival.state(scope)),
-                gone_ns: None,
-                present: true,
-                part: None,
-                stillness: Stillness::default(),
-                resting: None,
-            };
-            self.entries.insert(at, entry);
+            self.entries.insert(at, Entry::new(key, arrival.state(scope)));
             at
         });
         let entry = &mut self.entries[found];
         entry.present = true;
-        if !Arc::ptr_eq(&entry.state.scope, scope) && entry.state.scope != *scope {
-            entry.state.scope = Arc::clone(scope);
+        let known = &mut entry.body.state.scope;
+        if !Arc::ptr_eq(known, scope) && *known != *scope {
+            *known = Arc::clone(scope);
         }
         found
     }
@@ -201,14 +253,19 @@ impl Scopes {
 
     /// Drops those that have been gone for longer than this, with a last word on each.
     pub(super) fn bury(&mut self, tolerance_ns: u64, context: &mut Context, desk: &mut Desk<'_>) {
+        if !self.some_gone {
+            return;
+        }
         let now_ns = desk.now.monotonic_ns;
+        self.some_gone = false;
         self.entries.retain_mut(|entry| {
             let gone = entry
                 .gone_ns
                 .is_some_and(|gone_ns| now_ns.saturating_sub(gone_ns) > tolerance_ns);
             if gone {
-                entry.state.bury(context, desk);
+                entry.body.state.bury(context, desk);
             }
+            self.some_gone |= !gone && entry.gone_ns.is_some();
             !gone
         });
     }
@@ -219,43 +276,41 @@ impl Scopes {
         standing.scopes += self.entries.len() as u32;
         let mut named = 0;
         for entry in &self.entries {
-            match &entry.resting {
-                Some(resting) if named >= most => {
-                    for (signal, level) in Signal::ALL.into_iter().zip(resting.levels) {
-                        if let Some(level) = level {
-                            standing.levels.add(signal, level);
-                        }
+            let rests = entry.due_ns.is_some();
+            if rests && named >= most {
+                for (signal, level) in Signal::ALL.into_iter().zip(entry.levels) {
+                    if let Some(level) = level {
+                        standing.levels.add(signal, level);
                     }
                 }
-                resting => {
-                    named += usize::from(resting.is_some());
-                    states.extend(entry.state.states());
-                }
+            } else {
+                named += usize::from(rests);
+                states.extend(entry.body.state.states());
             }
         }
     }
 
     /// In order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &ScopeState> {
-        self.entries.iter().map(|entry| &*entry.state)
+        self.entries.iter().map(|entry| &entry.body.state)
     }
 
     /// One of them.
     pub(super) fn get(&self, key: Key) -> Option<&ScopeState> {
         let found = self.find(key, usize::MAX).ok()?;
-        Some(&self.entries[found].state)
+        Some(&self.entries[found].body.state)
     }
 
     /// What was learned of the `most` scopes after this one, and which of them was the last; `None`: there are no more.
     pub(super) fn learned(&self, after: Option<Key>, most: usize, into: &mut Vec<ScopeLearned>) -> Option<Key> {
         let from = after.map_or(0, |key| self.entries.partition_point(|entry| entry.key <= key));
         let slice = &self.entries[from..self.entries.len().min(from.saturating_add(most))];
-        into.extend(slice.iter().filter_map(|entry| entry.state.learned()));
+        into.extend(slice.iter().filter_map(|entry| entry.body.state.learned()));
         (from + slice.len() < self.entries.len()).then(|| slice.last().map(|entry| entry.key))?
     }
 
     /// How many rest.
     pub(super) fn resting(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.resting.is_some()).count()
+        self.entries.iter().filter(|entry| entry.due_ns.is_some()).count()
     }
 }

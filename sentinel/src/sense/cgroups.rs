@@ -6,7 +6,7 @@
 //! in directories read, and in ids remembered. Never writes to the hierarchy.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     fs,
     os::unix::{
         ffi::OsStrExt,
@@ -33,6 +33,8 @@ const MAX_DIRECTORIES: usize = 65_536;
 const LEAF_LINKS: u64 = 2;
 /// Levels below the mount a walk goes down.
 const MAX_DEPTH: usize = 32;
+/// What listing a directory costs in system calls, about; looking at one cgroup costs one.
+const LISTING: usize = 6;
 /// Ids remembered at the most, known and unknown each.
 const MAX_REMEMBERED: usize = 65_536;
 
@@ -42,8 +44,26 @@ pub struct Cgroups {
     mount: PathBuf,
     known: HashMap<u64, Known>,
     missing: HashMap<u64, Missing>,
+    /// Directories right below which some were found.
+    nests: BTreeSet<PathBuf>,
     walked_at_ns: Option<u64>,
     walks: u64,
+    /// What is left of a look at all that are known: those below one directory each.
+    round: Vec<Siblings>,
+}
+
+/// Cgroups that are known, all right below one directory.
+#[derive(Debug)]
+struct Siblings {
+    above: PathBuf,
+    ids: Vec<u64>,
+}
+
+impl Siblings {
+    /// System calls to look at them, about.
+    fn cost(&self) -> usize {
+        self.ids.len().min(LISTING)
+    }
 }
 
 #[derive(Debug)]
@@ -68,8 +88,10 @@ impl Cgroups {
             mount,
             known: HashMap::new(),
             missing: HashMap::new(),
+            nests: BTreeSet::new(),
             walked_at_ns: None,
             walks: 0,
+            round: Vec::new(),
         }
     }
 
@@ -139,15 +161,51 @@ impl Cgroups {
         self.known.get(&id).is_some_and(|known| is_dir_of(&known.dir, id))
     }
 
-    /// Forgets every cgroup whose directory is gone and returns their ids, in order. One `stat` per known cgroup, so
-    /// not for every tick: it only has to catch what [`Self::removed`] was not told.
-    pub fn sweep(&mut self) -> Vec<u64> {
-        let mut gone: Vec<u64> = self.known.keys().copied().filter(|id| !self.exists(*id)).collect();
+    /// Begins to look whether all that are known are still there; [`Self::sweep`] does it. One that is under way begins anew.
+    pub fn begin_sweep(&mut self) {
+        let mut below: BTreeMap<&Path, Vec<u64>> = BTreeMap::new();
+        for (id, known) in &self.known {
+            let above = known.dir.parent().filter(|_| known.dir != self.mount);
+            below.entry(above.unwrap_or(&known.dir)).or_default().push(*id);
+        }
+        let siblings = |(above, ids): (&Path, Vec<u64>)| Siblings {
+            above: above.to_owned(),
+            ids,
+        };
+        self.round = below.into_iter().map(siblings).collect();
+    }
+
+    /// Whether a look is under way.
+    #[must_use]
+    pub fn sweeps(&self) -> bool {
+        !self.round.is_empty()
+    }
+
+    /// Goes on with the look that was begun, so that it ends after this many calls at the latest. Forgets every cgroup whose
+    /// directory is gone and returns their ids, in order: what [`Self::removed`] was not told. Many below one directory cost no more
+    /// than one listing of it.
+    pub fn sweep(&mut self, calls_left: usize) -> Vec<u64> {
+        let cost: usize = self.round.iter().map(Siblings::cost).sum();
+        let share = cost.div_ceil(calls_left.max(1));
+        let (mut spent, mut gone) = (0, Vec::new());
+        while spent < share
+            && let Some(siblings) = self.round.pop()
+        {
+            spent += siblings.cost();
+            let listed = (siblings.ids.len() > LISTING).then(|| ids_below(&siblings.above));
+            let is_listed = |id: &u64| listed.as_ref().is_some_and(|listed| listed.contains(id));
+            gone.extend(siblings.ids.iter().filter(|id| !is_listed(id) && self.is_gone(**id)));
+        }
         gone.sort_unstable();
         for id in &gone {
             self.known.remove(id);
         }
         gone
+    }
+
+    /// Whether a cgroup is known, and its directory is this cgroup no more. One `stat`.
+    fn is_gone(&self, id: u64) -> bool {
+        self.known.get(&id).is_some_and(|known| !is_dir_of(&known.dir, id))
     }
 
     fn is_due(&self, id: u64, now_ns: u64) -> bool {
@@ -169,8 +227,23 @@ impl Cgroups {
         missing.wait_ns = (missing.wait_ns * 2).min(LAST_RETRY_NS);
     }
 
-    /// Breadth first, because the cgroups a reader cares about lie near the root. Ends as soon as `wanted` is empty.
+    /// Where cgroups came before, others come: those directories first, one listing each. Then all, breadth first, because the
+    /// cgroups a reader cares about lie near the root. Ends as soon as `wanted` is empty.
     fn walk(&mut self, wanted: &mut HashSet<u64>) {
+        for dir in self.nests.iter().cloned().collect::<Vec<_>>() {
+            if wanted.is_empty() {
+                return;
+            }
+            let Ok(entries) = fs::read_dir(&dir) else {
+                self.nests.remove(&dir);
+                continue;
+            };
+            for entry in entries.flatten() {
+                if wanted.remove(&entry.ino()) {
+                    self.found(entry.ino(), entry.path());
+                }
+            }
+        }
         if let Ok(root) = fs::metadata(&self.mount)
             && wanted.remove(&root.ino())
         {
@@ -203,6 +276,11 @@ impl Cgroups {
         }
         let scope = Arc::new(scope_at(&self.mount, id, &dir));
         self.missing.remove(&id);
+        if let Some(above) = dir.parent().filter(|above| above.starts_with(&self.mount))
+            && !self.nests.contains(above)
+        {
+            self.nests.insert(above.to_owned());
+        }
         self.known.insert(id, Known { scope, dir });
     }
 }
@@ -225,6 +303,13 @@ pub fn below(mount: &Path, path: &str) -> Vec<Arc<Scope>> {
 /// Most cgroups are leaves, and listing one means listing its sixty files: its link count tells sooner.
 fn is_leaf(dir: &Path) -> bool {
     fs::symlink_metadata(dir).is_ok_and(|found| found.nlink() == LEAF_LINKS)
+}
+
+/// Ids of the directories right below one, as a listing tells them.
+fn ids_below(dir: &Path) -> HashSet<u64> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    dirs.map(|entry| entry.ino()).collect()
 }
 
 /// Ids and directories of the cgroups right below one. One that goes away while it is read has nothing to tell.

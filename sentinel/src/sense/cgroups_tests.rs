@@ -89,10 +89,72 @@ fn a_sweep_forgets_what_is_gone_and_keeps_the_rest() {
     let (stays, goes) = (id_of(&root.path().join("stays")), id_of(&root.path().join("goes")));
     cgroups.learn([stays, goes], 0);
     fs::remove_dir(root.path().join("goes")).unwrap();
-    assert_eq!(cgroups.sweep(), [goes]);
+    cgroups.begin_sweep();
+    assert_eq!(cgroups.sweep(1), [goes]);
+    assert!(!cgroups.sweeps());
     assert!(cgroups.exists(stays) && !cgroups.exists(goes));
     cgroups.removed(stays);
     assert_eq!(cgroups.dir(stays), None);
+}
+
+#[test]
+fn a_sweep_takes_as_many_calls_as_it_may_and_lists_where_many_are() {
+    let names: Vec<String> = (0..40).map(|number| format!("many/{number}")).collect();
+    let few = ["a/x", "b/x", "c/x", "d/x", "e/x", "f/x"];
+    let paths: Vec<&str> = names.iter().map(String::as_str).chain(few).collect();
+    let (root, mut cgroups) = tree(&paths);
+    let id = |path: &str| id_of(&root.path().join(path));
+    let all: Vec<u64> = paths.iter().map(|path| id(path)).collect();
+    cgroups.learn(all.iter().copied(), 0);
+    let mut lost = [id("many/7"), id("many/31"), id("d/x")];
+    lost.sort_unstable();
+    fs::create_dir(root.path().join("spare")).unwrap();
+    for path in ["many/7", "many/31", "d/x"] {
+        fs::remove_dir(root.path().join(path)).unwrap();
+    }
+    // What has the name of one that is gone is another.
+    fs::rename(root.path().join("spare"), root.path().join("many/7")).unwrap();
+    cgroups.begin_sweep();
+    let (mut found, mut calls) = (Vec::new(), 0);
+    while cgroups.sweeps() {
+        found.extend(cgroups.sweep(5 - calls));
+        calls += 1;
+    }
+    assert!((3..=5).contains(&calls), "{calls}");
+    found.sort_unstable();
+    assert_eq!(found, lost);
+    assert!(all.iter().all(|id| lost.contains(id) != cgroups.exists(*id)));
+}
+
+#[test]
+fn a_cgroup_whose_end_is_reported_during_a_sweep_is_not_told_again() {
+    let (root, mut cgroups) = tree(&["a", "b"]);
+    let (a, b) = (id_of(&root.path().join("a")), id_of(&root.path().join("b")));
+    cgroups.learn([a, b], 0);
+    cgroups.begin_sweep();
+    fs::remove_dir(root.path().join("a")).unwrap();
+    cgroups.removed(a);
+    assert_eq!(cgroups.sweep(1), Vec::<u64>::new());
+    assert!(cgroups.exists(b));
+}
+
+#[test]
+fn what_comes_where_others_came_is_found_there_and_a_place_that_is_gone_is_forgotten() {
+    let (root, mut cgroups) = tree(&["a/pods/x", "b"]);
+    let path = |path: &str| root.path().join(path);
+    cgroups.learn([id_of(&path("a/pods/x")), id_of(&path("b"))], 0);
+    assert_eq!(cgroups.nests.len(), 2);
+    fs::create_dir(path("a/pods/y")).unwrap();
+    let mut wanted = HashSet::from([id_of(&path("a/pods/y"))]);
+    // Nothing but the places is left to look at.
+    cgroups.mount = path("nowhere");
+    cgroups.walk(&mut wanted);
+    assert!(wanted.is_empty());
+    cgroups.mount = root.path().to_owned();
+    fs::create_dir_all(path("c/d")).unwrap();
+    fs::remove_dir_all(path("a")).unwrap();
+    assert_eq!(cgroups.resolve(id_of(&path("c/d")), SECOND).path, "/c/d");
+    assert_eq!(cgroups.nests, BTreeSet::from([root.path().to_owned(), path("c")]));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::{
     delta,
     limits::{self, Limits},
     liveness::{Change, Sampling, Switches},
-    sample::{Destination, Elapsed, Host, Net, Sample, Sched, Scope, ScopeKind, ScopeSample},
+    sample::{Destination, Elapsed, Host, Net, Sample, Sched, ScopeKind, ScopeSample},
     slots::Slots,
 };
 use crate::{
@@ -30,9 +30,11 @@ use crate::{
 };
 
 /// Ticks between two looks for cgroups whose removal may not have been reported, and between two where nothing speaks for
-/// that: each look is a system call for every cgroup.
+/// that: each look costs up to a system call for every cgroup.
 const SWEEP_TICKS: u64 = 60;
 const SWEEP_ANYWAY_TICKS: u64 = 600;
+/// Ticks over which a look is spread, so that no tick is long.
+const SWEEP_SPREAD_TICKS: u64 = 30;
 /// Ticks between two looks whether programs are still attached and run.
 const WATCH_TICKS: u64 = 10;
 /// Events handled in one reading at the most, so that a burst of removals does not delay a tick.
@@ -48,6 +50,11 @@ const DESTINATIONS_REST_NS: u64 = 1_000_000_000;
 
 /// What was read last, by slot.
 struct Last {
+    /// The two words that are looked at in every reading, apart from the rest of the counters: they fit into a few pages.
+    waits: Vec<u64>,
+    packets: Vec<u64>,
+    /// What the last look found.
+    moved: Vec<bool>,
     sched: Vec<SchedCounters>,
     mem: Vec<MemCounters>,
     net: Vec<NetCounters>,
@@ -75,8 +82,9 @@ pub struct Live {
     measures: Measures,
     sampling: Sampling,
     switches: Switches,
-    /// Events that had been dropped at the last look for cgroups that are gone.
+    /// Events that had been dropped when the last look for cgroups that are gone began, and the tick at which it is to end.
     swept_at_drops: u64,
+    swept_by_tick: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -104,6 +112,9 @@ impl Live {
             removals: kernel.runs("cgroups"),
         };
         let last = Last {
+            waits: vec![0; slots as usize],
+            packets: vec![0; slots as usize],
+            moved: vec![false; slots as usize],
             sched: vec![SchedCounters::default(); slots as usize],
             mem: vec![MemCounters::default(); slots as usize],
             net: vec![NetCounters::default(); slots as usize],
@@ -131,6 +142,7 @@ impl Live {
             sampling: Sampling::new(RUN_QUEUE_HZ),
             switches: Switches::default(),
             swept_at_drops: 0,
+            swept_by_tick: 0,
         }
     }
 
@@ -208,14 +220,28 @@ impl Live {
         self.limits.remove(&cgroup_id);
     }
 
-    /// Finds cgroups whose removal was not reported: the event was lost, or the cgroup went before it had a name.
+    /// Finds cgroups whose removal was not reported: the event was lost, or the cgroup went before it had a name. A look begins as soon
+    /// as an event was lost, each minute where none come, and goes on at the ticks after.
     fn sweep(&mut self) {
-        let mut gone = self.slots.nameless();
+        let mut gone = Vec::new();
+        if self.ticks.is_multiple_of(SWEEP_TICKS) {
+            gone = self.slots.nameless();
+        }
         let dropped = self.last.losses[EVENT_DROPPED];
-        let reported = self.measures.removals && dropped == self.swept_at_drops;
-        if !reported || self.ticks.is_multiple_of(SWEEP_ANYWAY_TICKS) {
-            self.swept_at_drops = dropped;
-            gone.extend(self.cgroups.sweep());
+        let every = if self.measures.removals {
+            SWEEP_ANYWAY_TICKS
+        } else {
+            SWEEP_TICKS
+        };
+        if !self.cgroups.sweeps() && (dropped != self.swept_at_drops || self.ticks.is_multiple_of(every)) {
+            (self.swept_at_drops, self.swept_by_tick) = (dropped, self.ticks + SWEEP_SPREAD_TICKS);
+            self.cgroups.begin_sweep();
+        }
+        if self.cgroups.sweeps() {
+            gone.extend(
+                self.cgroups
+                    .sweep(self.swept_by_tick.saturating_sub(self.ticks) as usize),
+            );
         }
         for cgroup_id in gone {
             self.gone(cgroup_id);
@@ -226,8 +252,8 @@ impl Live {
     /// passed, and what else moved waits for the tick.
     fn has_moved(&self, slot: u32, tick: bool) -> bool {
         let (kernel, measures, index) = (&self.kernel, &self.measures, slot as usize);
-        let quick = measures.sched && kernel.waits(slot) != self.last.sched[index].waits
-            || measures.net && kernel.packets(slot) != packets(&self.last.net[index]);
+        let quick = measures.sched && kernel.waits(slot) != self.last.waits[index]
+            || measures.net && kernel.packets(slot) != self.last.packets[index];
         quick
             || tick
                 && (measures.mem && kernel.mem(slot) != self.last.mem[index]
@@ -240,12 +266,14 @@ impl Live {
         if self.measures.net {
             let now = self.kernel.net(slot);
             let delta = delta::net(&now, &self.last.net[index]);
+            self.last.packets[index] = packets(&now);
             self.last.net[index] = now;
             sample.net = (!first.net).then_some(delta);
         }
         if self.measures.sched {
             let now = self.kernel.sched(slot);
             let delta = delta::sched(&now, &self.last.sched[index]);
+            self.last.waits[index] = now.waits;
             self.last.sched[index] = now;
             sample.sched = (!first.sched).then_some(delta);
         }
@@ -258,10 +286,9 @@ impl Live {
     }
 
     /// Whether the limits of a cgroup in which nothing happened are to be read again.
-    fn limits_are_due(&self, scope: &Scope) -> bool {
-        let id = scope.cgroup_id;
+    fn limits_are_due(&self, id: u64) -> bool {
         self.has_controllers
-            && scope.kind == ScopeKind::Cgroup
+            && id != 0
             && ((self.ticks + id).is_multiple_of(LIMITS_REST_TICKS) || !self.limits.contains_key(&id))
     }
 
@@ -344,9 +371,7 @@ impl Source for Live {
         let oom_kills = self.handle_events();
         if tick {
             self.ticks += 1;
-            if self.ticks.is_multiple_of(SWEEP_TICKS) {
-                self.sweep();
-            }
+            self.sweep();
         }
         let first = First {
             tick: self.last.tick_ns.is_none(),
@@ -354,6 +379,9 @@ impl Source for Live {
             net: self.last.net_ns.is_none(),
         };
         let roster = self.slots.roster();
+        for slot in roster.in_order.iter() {
+            self.last.moved[*slot as usize] = self.has_moved(*slot, tick);
+        }
         let mut sample = Sample {
             now,
             host: self.read_host(tick, first),
@@ -361,11 +389,17 @@ impl Source for Live {
             ..Sample::default()
         };
         let mut slots = Vec::new();
-        for (slot, scope) in roster.slots.iter().zip(roster.scopes.iter()) {
-            let kills = oom_kills.get(&scope.path).copied().unwrap_or(0);
-            let still = kills == 0 && !self.has_moved(*slot, tick);
+        let cgroups = roster.ids.iter().zip(roster.scopes.iter());
+        for (slot, (id, scope)) in roster.slots.iter().zip(cgroups) {
+            let moved = self.last.moved[*slot as usize];
             // Files cost a dozen system calls: where nothing happens, only somebody's hand changes them.
-            if still && !(tick && self.limits_are_due(scope)) {
+            let still = !(moved || tick && self.limits_are_due(*id));
+            // The scope itself lies anywhere in memory, and is not asked without need.
+            if still && oom_kills.is_empty() {
+                continue;
+            }
+            let kills = oom_kills.get(&scope.path).copied().unwrap_or(0);
+            if still && kills == 0 {
                 continue;
             }
             let mut part = ScopeSample {

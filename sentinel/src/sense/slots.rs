@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sentinel_common::id::{SLOT_FIRST, SLOT_OTHER};
+use sentinel_common::id::{SLOT_FIRST, SLOT_OTHER, SlotOwner};
 
 use super::{
     cgroups::Cgroups,
@@ -33,6 +33,10 @@ struct Slot {
 /// All slots, by index.
 pub(super) struct Slots {
     slots: Vec<Slot>,
+    /// Owner by slot for whom there is nothing to do, so that a reading looks at one small table.
+    settled: Vec<SlotOwner>,
+    /// A slot may be on its way back.
+    leaving: bool,
     /// Those that have an owner, in order of cgroup id; `None` when that changed.
     roster: Option<Roster>,
 }
@@ -41,6 +45,10 @@ pub(super) struct Slots {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roster {
     pub(super) slots: Arc<Vec<u32>>,
+    /// Their cgroups, 0 for what belongs to none: so that nobody has to ask the scope.
+    pub(super) ids: Arc<Vec<u64>>,
+    /// The slots once more, in order: counters that are read in the order they lie in come from memory by themselves.
+    pub(super) in_order: Arc<Vec<u32>>,
     pub(super) scopes: Arc<Vec<Arc<Scope>>>,
 }
 
@@ -55,7 +63,12 @@ impl Slots {
             cgroup_id: 0,
         };
         slots[SLOT_OTHER as usize].scope = Some(Arc::new(other));
-        Self { slots, roster: None }
+        Self {
+            settled: vec![SlotOwner::default(); slots.len()],
+            slots,
+            leaving: false,
+            roster: None,
+        }
     }
 
     /// Slots that have an owner. The same lists as long as nothing about that changes.
@@ -66,8 +79,11 @@ impl Slots {
                 let mut owned: Vec<_> = owned
                     .filter_map(|(index, slot)| slot.scope.as_ref().map(|scope| (index as u32, scope)))
                     .collect();
+                let in_order = owned.iter().map(|(index, _)| *index).collect();
                 owned.sort_by_key(|(_, scope)| scope.cgroup_id);
                 Roster {
+                    in_order: Arc::new(in_order),
+                    ids: Arc::new(owned.iter().map(|(_, scope)| scope.cgroup_id).collect()),
                     slots: Arc::new(owned.iter().map(|(index, _)| *index).collect()),
                     scopes: Arc::new(owned.iter().map(|(_, scope)| Arc::clone(scope)).collect()),
                 }
@@ -78,9 +94,13 @@ impl Slots {
     /// Looks for slots that were handed out, and for paths not known before.
     pub(super) fn refresh(&mut self, kernel: &Kernel, cgroups: &mut Cgroups, now_ns: u64) {
         let mut unknown = Vec::new();
-        for (index, slot) in (0..kernel.slots()).zip(&mut self.slots).skip(SLOT_FIRST as usize) {
+        let slots = self.slots.iter_mut().zip(&mut self.settled);
+        for (index, (slot, settled)) in (0..kernel.slots()).zip(slots).skip(SLOT_FIRST as usize) {
             let owner = kernel.owner(index);
-            if owner.cgroup_id == 0 || owner.generation != slot.expected {
+            if owner.cgroup_id == 0
+                || (owner.cgroup_id, owner.generation) == (settled.cgroup_id, settled.generation)
+                || owner.generation != slot.expected
+            {
                 continue;
             }
             if (slot.cgroup_id, slot.generation) != (owner.cgroup_id, owner.generation) {
@@ -93,6 +113,8 @@ impl Slots {
             }
             if slot.leaving.is_none() && !slot.named {
                 unknown.push(index);
+            } else {
+                *settled = owner;
             }
         }
         if !unknown.is_empty() {
@@ -125,17 +147,23 @@ impl Slots {
         {
             kernel.forget(cgroup_id);
             slot.leaving = Some(QUARANTINE_READINGS);
+            self.leaving = true;
         }
     }
 
     /// Ends a reading: slots that were read often enough after their cgroup's end become free.
     pub(super) fn end_reading(&mut self, kernel: &mut Kernel) {
+        if !std::mem::take(&mut self.leaving) {
+            return;
+        }
         for (index, slot) in self.slots.iter_mut().enumerate() {
+            self.leaving |= slot.leaving.is_some_and(|readings| readings > 0);
             match &mut slot.leaving {
                 Some(0) => {
                     slot.expected = slot.expected.wrapping_add(1);
                     slot.scope = None;
                     slot.leaving = None;
+                    self.settled[index] = SlotOwner::default();
                     self.roster = None;
                     kernel.give_back(index as u32, slot.expected);
                 }

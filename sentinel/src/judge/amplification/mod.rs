@@ -62,7 +62,8 @@ const HOLD_RISK: Hold = Hold {
 #[derive(Clone, Debug)]
 pub(super) struct Amplification {
     window: Window<Work, 10>,
-    trajectory: Trajectory,
+    /// Room that is taken with the first alpha.
+    trajectory: Option<Box<Trajectory>>,
     pasts: Pasts,
     anchor: SlowMean,
     one_way: SlowMean,
@@ -91,7 +92,7 @@ impl Default for Amplification {
     fn default() -> Self {
         Self {
             window: Window::new(WINDOW_NS),
-            trajectory: Trajectory::default(),
+            trajectory: None,
             pasts: Pasts {
                 alpha: Past::new(0.05),
                 alpha_at_once: Past::new(0.05),
@@ -148,7 +149,7 @@ impl Amplification {
         self.coverage = sum.coverage();
         self.end_ns = reading.end_ns;
         if let Some(alpha) = view.alpha {
-            self.trajectory.push(reading.end_ns, alpha);
+            self.trajectory.get_or_insert_default().push(reading.end_ns, alpha);
         }
         let fast = View::of(&latest.counts, latest_s);
         let at_once = View::of(&now.counts, now_s);
@@ -306,7 +307,7 @@ impl Amplification {
     /// Forgets what led up to a hole in the data; the past stays.
     pub(super) fn interrupt(&mut self) {
         self.window.clear();
-        self.trajectory.clear();
+        self.trajectory = None;
         self.phases = Phases::default();
         self.worst = Worst::default();
         self.serves = Server::default();

@@ -11,14 +11,17 @@ impl Amplification {
             .seconds()
             .map_or_else(View::default, |seconds| View::of(&sum.counts, seconds));
         let alpha = &self.pasts.alpha;
-        let velocity = self.trajectory.velocity();
+        let velocity = self.trajectory.as_ref().and_then(|trajectory| trajectory.velocity());
         let mut evidence = Evidence {
             value: view.alpha,
             baseline: alpha.published(),
             sigma: view.alpha.and_then(|value| alpha.sigmas(value)),
             rarity: view.alpha.and_then(|value| alpha.decades(value)),
             velocity_per_s: velocity.map(|slope| slope.per_s),
-            acceleration_per_s2: self.trajectory.acceleration_per_s2(),
+            acceleration_per_s2: self
+                .trajectory
+                .as_ref()
+                .and_then(|trajectory| trajectory.acceleration_per_s2()),
             phase: Some(self.phases.phase()),
             risk: self.risk.published(),
             destination: self.worst.shown(self.end_ns),

@@ -14,7 +14,7 @@ const ONE_WAY_RETURN: f64 = 0.01;
 
 /// What a scope sent and received. Ten of these are kept for each scope: what is rarer than packets is counted in half
 /// the width, and stays at its highest where that is not enough.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Work {
     pub(super) work_out: u64,
     pub(super) work_in: u64,
@@ -98,6 +98,10 @@ impl Counts for Work {
         self.answers = self.answers.saturating_add(other.answers);
         self.packets_out = self.packets_out.saturating_add(other.packets_out);
         self.packets_in = self.packets_in.saturating_add(other.packets_in);
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -124,6 +124,19 @@ impl Growth {
         }
     }
 
+    /// Gives memory back that it needs only while something moves.
+    pub(super) fn release(&mut self) {
+        let long = self.long.iter_mut().flat_map(|long| long.iter_mut());
+        self.short.iter_mut().chain(long).for_each(Steps::release);
+        if self
+            .trends
+            .as_ref()
+            .is_some_and(|trends| trends.iter().all(Option::is_none))
+        {
+            self.trends = None;
+        }
+    }
+
     /// Rise over the shortest horizon, MB.
     #[must_use]
     pub(super) fn of_late(&self) -> f64 {

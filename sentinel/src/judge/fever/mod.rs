@@ -63,7 +63,7 @@ const OVER_S: f64 = 10.0;
 /// Or for this share of the time it was seen.
 const OVER_SHARE: f64 = 0.25;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Pages {
     allocated: u64,
     freed: u64,
@@ -77,6 +77,10 @@ impl Counts for Pages {
         self.freed = self.freed.saturating_add(other.freed);
         self.failed = self.failed.saturating_add(other.failed);
         self.oom_kills = self.oom_kills.saturating_add(other.oom_kills);
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -192,6 +196,8 @@ impl Fever {
     /// Gives memory back that it needs only while something happens.
     pub(super) fn release(&mut self) {
         self.window.release();
+        self.trajectory.release();
+        self.growth.release();
     }
 
     /// Whether nothing of what happened is left in what it looks at: no page moves, no trend is followed, and no forecast

@@ -21,7 +21,7 @@ const FADING: f32 = 0.15;
 const AT_BASE: f32 = 0.2;
 
 /// Falls of at least one size. MB, relative to when the scope was first seen; seconds since then.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Zigzag {
     /// Highest level while it rises, lowest while it falls.
     extreme: f32,
@@ -72,11 +72,14 @@ impl Falls {
 }
 
 /// Falls of one scope.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Teeth {
     level: f64,
     now_s: f64,
-    zigzags: [Zigzag; SIZES],
+    /// Of every size, as long as they are alike: nothing has moved that was large for one and small for another.
+    alike: Zigzag,
+    /// Of each size, from then on.
+    each: Option<Box<[Zigzag; SIZES]>>,
 }
 
 impl Teeth {
@@ -84,13 +87,31 @@ impl Teeth {
     pub(super) fn push(&mut self, seconds: f64, level_mb: f64, killed: bool) {
         self.level += level_mb;
         self.now_s += seconds;
-        let (level, now_s) = (self.level, self.now_s);
-        for (zigzag, size) in self.zigzags.iter_mut().zip(sizes()) {
-            zigzag.push(level as f32, moment(now_s), size as f32);
+        let (level, now) = (self.level as f32, moment(self.now_s));
+        let step = |zigzag: &mut Zigzag, size: f64| {
+            zigzag.push(level, now, size as f32);
             if killed {
                 zigzag.falls = 0;
             }
+        };
+        if let Some(each) = &mut self.each {
+            each.iter_mut()
+                .zip(sizes())
+                .for_each(|(zigzag, size)| step(zigzag, size));
+            return;
         }
+        let mut each = [self.alike; SIZES];
+        each.iter_mut()
+            .zip(sizes())
+            .for_each(|(zigzag, size)| step(zigzag, size));
+        self.alike = each[0];
+        if each.iter().any(|zigzag| *zigzag != self.alike) {
+            self.each = Some(Box::new(each));
+        }
+    }
+
+    fn of_size(&self, index: usize) -> &Zigzag {
+        self.each.as_ref().map_or(&self.alike, |each| &each[index])
     }
 
     /// The level, MB, relative to when the scope was first seen.
@@ -117,8 +138,9 @@ impl Teeth {
         let wanted = (GIVEN_BACK * rise_mb).max(LEAST_MB);
         let first = ((wanted / LEAST_MB).log2().ceil().max(0.0) as usize).min(SIZES - 1);
         let now = moment(self.now_s);
-        let of_size = sizes().zip(&self.zigzags).skip(first);
-        of_size.filter_map(move |(size_mb, zigzag)| {
+        let of_size = sizes().zip(0..SIZES).skip(first);
+        of_size.filter_map(move |(size_mb, index)| {
+            let zigzag = self.of_size(index);
             let period_s = f64::from(zigzag.gaps_s[0].max(zigzag.gaps_s[1]));
             let memory_s = (PERIODS * period_s).clamp(SHORTEST_MEMORY_S, LONGEST_MEMORY_S);
             (zigzag.falls > 0 && between(zigzag.last, now) <= memory_s).then(|| Falls {
@@ -132,7 +154,8 @@ impl Teeth {
 
     /// Forgets how it is rising or falling, not how it fell: after a hole in the data.
     pub(super) fn interrupt(&mut self) {
-        for zigzag in &mut self.zigzags {
+        let each = self.each.iter_mut().flat_map(|each| each.iter_mut());
+        for zigzag in each.chain([&mut self.alike]) {
             zigzag.extreme = self.level as f32;
             zigzag.base = self.level as f32;
             zigzag.rising_since = moment(self.now_s);
@@ -222,6 +245,21 @@ mod tests {
         assert!(small.period_s < 10.0, "{small:?}");
         assert!((large.period_s - 121.0).abs() < 10.0, "{large:?}");
         assert!(large.ceiling_mb > 700.0, "{large:?}");
+    }
+
+    #[test]
+    fn room_for_each_size_is_taken_with_the_first_difference() {
+        let mut teeth = Teeth::default();
+        (0..100).for_each(|_| teeth.push(1.0, 0.0, false));
+        teeth.push(1.0, 0.5, false);
+        teeth.push(1.0, -0.2, false);
+        assert!(teeth.each.is_none(), "{teeth:?}");
+        assert_eq!(teeth.of(1.0), None);
+        teeth.push(1.0, 7.0, false);
+        teeth.push(1.0, -6.0, false);
+        assert!(teeth.each.is_some());
+        assert_eq!(teeth.of(5.0).map(|falls| falls.count), Some(1));
+        assert_eq!(teeth.of(9.0), None, "larger ones have not fallen");
     }
 
     #[test]

@@ -24,7 +24,7 @@ const FIRST_BUCKET: usize = 10;
 const TAIL_WAITS: f64 = 50.0;
 
 /// Counts of the scheduler sensor.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Waits {
     waits: u64,
     wait_ns: u64,
@@ -70,6 +70,10 @@ impl Counts for Waits {
         for (sum, count) in self.by_length.iter_mut().zip(other.by_length) {
             *sum = sum.saturating_add(count);
         }
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
 }
 

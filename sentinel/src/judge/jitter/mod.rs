@@ -40,12 +40,44 @@ struct Pasts {
 }
 
 /// The second that is being filled.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Second {
-    waits: Waits,
+    /// Room that is taken when there are any.
+    waits: Option<Box<Waits>>,
     ns: u64,
     worst: Level,
     crowded: bool,
+}
+
+impl Second {
+    fn count(&mut self, waits: &Waits) {
+        if !waits.is_nothing() {
+            self.waits.get_or_insert_default().add(waits);
+        }
+    }
+
+    fn mean_wait_ms(&self) -> Option<f64> {
+        self.waits.as_ref().and_then(|waits| waits.mean_ms())
+    }
+
+    /// Returns what it was, without its waits: the room stays.
+    fn begin_anew(&mut self) -> Self {
+        let mut waits = self.waits.take();
+        if let Some(waits) = &mut waits {
+            **waits = Waits::default();
+        }
+        std::mem::replace(
+            self,
+            Self {
+                waits,
+                ..Self::default()
+            },
+        )
+    }
+
+    fn release(&mut self) {
+        self.waits = self.waits.take().filter(|waits| !waits.is_nothing());
+    }
 }
 
 /// Time held back by `cpu.max`. It is read less often than the rest.
@@ -76,7 +108,6 @@ pub(super) struct Jitter {
     throttling: Throttling,
     crowding: Crowding,
     view: View,
-    moment: View,
     dispersion_ms: f64,
     signs: Signs,
 }
@@ -98,7 +129,6 @@ impl Default for Jitter {
             throttling: Throttling::default(),
             crowding: Crowding::default(),
             view: View::default(),
-            moment: View::default(),
             dispersion_ms: 0.0,
             signs: Signs::default(),
         }
@@ -144,23 +174,23 @@ impl Jitter {
         for (end_ns, elapsed_ns) in reading.parts(PARTS) {
             self.window.push(end_ns, elapsed_ns, &waits);
         }
-        self.second.waits.add(&waits);
+        self.second.count(&waits);
         self.second.ns = self.second.ns.saturating_add(reading.elapsed_ns);
         let full = self.second.ns >= SECOND_NS / 20 * 19;
         if full {
-            self.successive.push(self.second.waits.mean_ms().unwrap_or(0.0));
+            self.successive.push(self.second.mean_wait_ms().unwrap_or(0.0));
         }
-        self.look();
+        let moment = self.look();
         for (end_ns, _) in reading.parts(PARTS) {
             self.trajectory.push(end_ns, self.dispersion_ms);
         }
         self.signs = self.signs(reading, context, config);
-        match self.crowd(context, config) {
+        match self.crowd(&moment, context, config) {
             Some(crowd) => self.crowding.rise(reading.seconds(), crowd),
             None => self.crowding.fall(
                 reading.seconds(),
-                self.moment.runnable_tasks() / context.cpus,
-                self.moment.waiting_share.unwrap_or(0.0),
+                moment.runnable_tasks() / context.cpus,
+                moment.waiting_share.unwrap_or(0.0),
             ),
         }
         let finding = self.finding(context);
@@ -175,6 +205,9 @@ impl Jitter {
     /// Gives memory back that it needs only while something happens.
     pub(super) fn release(&mut self) {
         self.window.release();
+        self.second.release();
+        self.successive.release();
+        self.trajectory.release();
     }
 
     /// Whether nothing of what happened is left in what it looks at.
@@ -204,17 +237,18 @@ impl Jitter {
         self.view.runnable_tasks()
     }
 
-    fn look(&mut self) {
+    /// What the window shows; returns what its last moment does.
+    fn look(&mut self) -> View {
         if let Some(view) = View::of(&self.window.sum()) {
             self.view = view;
         }
-        self.moment = View::of(&self.window.latest(MOMENT_NS)).unwrap_or(self.view);
         self.dispersion_ms = self.view.plain_sigma_ms.hypot(self.successive.variance().sqrt());
+        View::of(&self.window.latest(MOMENT_NS)).unwrap_or(self.view)
     }
 
     /// A second is over.
     fn learn(&mut self, reading: Reading) {
-        let second = std::mem::take(&mut self.second);
+        let second = self.second.begin_anew();
         let how = match second.worst {
             Level::Veto => Learn::Nothing,
             Level::Watch if self.past.waiting.is_ready() || second.crowded => Learn::Slowly,
@@ -241,7 +275,7 @@ impl Jitter {
         self.window.clear();
         self.trajectory.clear();
         self.successive = Successive::default();
-        self.second = Second::default();
+        self.second.begin_anew();
         self.throttling = Throttling::default();
         self.crowding = Crowding::default();
     }

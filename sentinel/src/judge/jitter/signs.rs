@@ -191,13 +191,13 @@ impl Jitter {
     /// The crowd that this reading shows, if it is the scope's own: the CPUs have no more to give, or, at a load that
     /// does not explain a queue, there is one that comes and goes. A second sign, from another sensor or from the past,
     /// has to agree.
-    pub(super) fn crowd(&self, context: &Context, config: &JitterConfig) -> Option<Crowd> {
-        self.standing_crowd(context, config)
+    pub(super) fn crowd(&self, moment: &View, context: &Context, config: &JitterConfig) -> Option<Crowd> {
+        self.standing_crowd(moment, context, config)
             .or_else(|| self.passing_crowd(context, config))
     }
 
-    fn standing_crowd(&self, context: &Context, config: &JitterConfig) -> Option<Crowd> {
-        let (view, cpus) = (&self.moment, &context.moment);
+    fn standing_crowd(&self, view: &View, context: &Context, config: &JitterConfig) -> Option<Crowd> {
+        let cpus = &context.moment;
         let own = view.runnable_tasks() > OWN_CROWD * context.cpus
             && self.own_share(view, cpus).is_some_and(|share| share >= OWN_SHARE);
         let preempted = is_preempted(view);

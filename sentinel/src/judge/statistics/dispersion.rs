@@ -8,9 +8,10 @@ const KEPT: usize = 8;
 /// J. von Neumann et al., "The mean square successive difference" (1941): `sigma² = mean((x[i+1] - x[i])²) / 2`. Unlike
 /// the plain variance it does not take a slow change of level for noise; without the largest fifth of differences a
 /// single step does not count either. It is blind to steady collapse, which is why level and waiting are judged too.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::judge) struct Successive {
-    squares: [f64; KEPT],
+    /// Room that is taken with the first difference; `None`: all are zero.
+    squares: Option<Box<[f64; KEPT]>>,
     count: usize,
     last: Option<f64>,
 }
@@ -22,10 +23,19 @@ impl Successive {
             return;
         }
         if let Some(last) = self.last {
-            self.squares[self.count % KEPT] = (value - last) * (value - last);
+            let square = (value - last) * (value - last);
+            if self.squares.is_some() || square.to_bits() != 0 {
+                self.squares.get_or_insert_default()[self.count % KEPT] = square;
+            }
             self.count += 1;
         }
         self.last = Some(value);
+    }
+
+    /// Gives memory back that it needs only while the series jumps.
+    pub(in crate::judge) fn release(&mut self) {
+        let jumps = |squares: &[f64; KEPT]| squares.iter().any(|square| square.to_bits() != 0);
+        self.squares = self.squares.take().filter(|squares| jumps(squares));
     }
 
     /// Variance in the square of the series' unit; 0 with fewer than three differences.
@@ -35,7 +45,8 @@ impl Successive {
         if len < 3 {
             return 0.0;
         }
-        let mut sorted = self.squares;
+        let Some(squares) = &self.squares else { return 0.0 };
+        let mut sorted = **squares;
         let sorted = &mut sorted[..len];
         sorted.sort_unstable_by(f64::total_cmp);
         let kept = len - len.div_ceil(5);

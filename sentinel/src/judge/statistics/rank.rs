@@ -26,10 +26,52 @@ const MOST_DECADES: f64 = 12.0;
 /// More readings than this nobody has seen in one bucket.
 const MOST_READINGS: f32 = 1e9;
 
+/// Weight by bucket. Most series of most scopes never leave the lowest bucket: room for the others is taken when one does.
+#[derive(Clone, Debug)]
+struct Weights {
+    lowest: f32,
+    /// All of them, with a zero for the lowest.
+    others: Option<Box<[f32; BUCKETS]>>,
+}
+
+impl Weights {
+    const NONE: Self = Self {
+        lowest: 0.0,
+        others: None,
+    };
+
+    fn get(&self, bucket: usize) -> f32 {
+        match &self.others {
+            _ if bucket == 0 => self.lowest,
+            Some(others) => others[bucket],
+            None => 0.0,
+        }
+    }
+
+    /// To be written; `bucket` is below [`BUCKETS`].
+    fn at(&mut self, bucket: usize) -> &mut f32 {
+        if bucket == 0 {
+            return &mut self.lowest;
+        }
+        &mut self.others.get_or_insert_with(|| Box::new([0.0; BUCKETS]))[bucket]
+    }
+
+    fn scale(&mut self, scale: f32) {
+        self.lowest *= scale;
+        let others = self.others.iter_mut().flat_map(|others| others.iter_mut());
+        others.for_each(|weight| *weight *= scale);
+    }
+
+    /// From the lowest bucket up.
+    fn iter(&self) -> impl Iterator<Item = f32> {
+        (0..BUCKETS).map(|bucket| self.get(bucket))
+    }
+}
+
 /// A decaying log histogram of magnitudes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::judge) struct Rank {
-    weights: [f32; BUCKETS],
+    weights: Weights,
     /// Weight of the next reading; grows instead of all others shrinking.
     unit_weight: f64,
     total: f64,
@@ -41,7 +83,7 @@ impl Rank {
     #[must_use]
     pub(in crate::judge) const fn new(resolution: f64) -> Self {
         Self {
-            weights: [0.0; BUCKETS],
+            weights: Weights::NONE,
             unit_weight: 1.0,
             total: 0.0,
             resolution,
@@ -56,13 +98,12 @@ impl Rank {
         }
         self.unit_weight *= (seconds / HALF_LIFE_S).min(64.0).exp2();
         let weight = self.unit_weight * f64::from(readings);
-        self.weights[self.position(value) as usize] += weight as f32;
+        let bucket = self.position(value) as usize;
+        *self.weights.at(bucket) += weight as f32;
         self.total += weight;
         if self.unit_weight > RESCALE {
             let scale = 1.0 / self.unit_weight;
-            for weight in &mut self.weights {
-                *weight *= scale as f32;
-            }
+            self.weights.scale(scale as f32);
             self.total *= scale;
             self.unit_weight = 1.0;
         }
@@ -101,11 +142,11 @@ impl Rank {
         let mut first = BUCKETS;
         while first > 0 && weight < wanted {
             first -= 1;
-            weight += f64::from(self.weights[first]);
+            weight += f64::from(self.weights.get(first));
         }
         let threshold = first as f64;
         let log_excess: f64 = (first..BUCKETS)
-            .map(|bucket| f64::from(self.weights[bucket]) * (bucket as f64 + 0.5 - threshold))
+            .map(|bucket| f64::from(self.weights.get(bucket)) * (bucket as f64 + 0.5 - threshold))
             .sum();
         let in_tail = weight / self.unit_weight;
         let per_bucket = std::f64::consts::LN_2 / PER_OCTAVE;
@@ -119,8 +160,10 @@ impl Rank {
     fn above(&self, position: f64) -> f64 {
         let bucket = position as usize;
         let within = (bucket + 1) as f64 - position;
-        let higher: f64 = self.weights[bucket + 1..].iter().map(|weight| f64::from(*weight)).sum();
-        higher + within * f64::from(self.weights[bucket])
+        let higher: f64 = (bucket + 1..BUCKETS)
+            .map(|bucket| f64::from(self.weights.get(bucket)))
+            .sum();
+        higher + within * f64::from(self.weights.get(bucket))
     }
 
     /// The bucket of a value, with the fraction inside it; at least 0 and below [`BUCKETS`].
@@ -133,7 +176,7 @@ impl Rank {
 impl Keeps for Rank {
     fn learned(&self) -> Option<Series> {
         // A thousandth of a reading is nothing, and short to write.
-        let rounded = |weight: &f32| (f64::from(*weight) / self.unit_weight * 1e3).round() / 1e3;
+        let rounded = |weight: f32| (f64::from(weight) / self.unit_weight * 1e3).round() / 1e3;
         let mut rank: Vec<f32> = self
             .weights
             .iter()
@@ -153,10 +196,14 @@ impl Keeps for Rank {
             return;
         }
         let faded = (-age_s / HALF_LIFE_S).exp2();
-        for (weight, was) in self.weights.iter_mut().zip(&series.rank) {
-            *weight = (f64::from(*was) * faded) as f32;
+        for (bucket, was) in series.rank.iter().enumerate() {
+            // What is nothing takes no room.
+            let weight = (f64::from(*was) * faded) as f32;
+            if weight > 0.0 || self.weights.get(bucket) > 0.0 {
+                *self.weights.at(bucket) = weight;
+            }
         }
-        self.total = self.weights.iter().map(|weight| f64::from(*weight)).sum();
+        self.total = self.weights.iter().map(f64::from).sum();
         self.unit_weight = 1.0;
     }
 }

@@ -5,6 +5,8 @@ use super::trend::Trend;
 
 /// Steps kept.
 pub(in crate::judge) const STEPS: usize = 12;
+/// Of them, those that room is made for at first.
+const FEW: usize = 4;
 /// Fewest steps that make a trend.
 const LEAST_STEPS: usize = 8;
 /// What changed over some time. Amounts in the series' unit.
@@ -43,26 +45,43 @@ pub(in crate::judge) const WITNESSES: usize = 2;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Step {
     pub(super) seconds: f32,
+    /// Witnesses that were measured all the time, one bit each.
+    measured: u8,
+    pub(super) moved: Moved,
+}
+
+/// What moved within a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moved {
     pub(super) level: f32,
     /// Lowest and highest level within, relative to its beginning.
     pub(super) low: f32,
     pub(super) high: f32,
     witnesses: [f32; WITNESSES],
-    /// Witnesses that were measured all the time, one bit each.
-    measured: u8,
+}
+
+impl Moved {
+    fn is_nothing(&self) -> bool {
+        let [first, second] = self.witnesses;
+        [self.level, self.low, self.high, first, second].map(f32::to_bits) == [0; 3 + WITNESSES]
+    }
 }
 
 impl Step {
     /// What a witness moved by.
     pub(super) fn witness(&self, index: usize) -> Option<f64> {
-        (self.measured >> index & 1 == 1).then_some(f64::from(self.witnesses[index]))
+        (self.measured >> index & 1 == 1).then_some(f64::from(self.moved.witnesses[index]))
     }
 }
 
 /// The last steps of a level, each at least `step_s` long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::judge) struct Steps {
-    steps: [Step; STEPS],
+    seconds: [f32; STEPS],
+    measured: [u8; STEPS],
+    /// Those in which something moved, one bit each from the oldest on, and what did.
+    moving: u16,
+    moved: Vec<Moved>,
     len: u8,
     open: Open,
     step_s: f32,
@@ -84,7 +103,10 @@ impl Steps {
     #[must_use]
     pub(in crate::judge) fn new(step_s: f64) -> Self {
         Self {
-            steps: [Step::default(); STEPS],
+            seconds: [0.0; STEPS],
+            measured: [0; STEPS],
+            moving: 0,
+            moved: Vec::new(),
             len: 0,
             open: Open::default(),
             step_s: step_s as f32,
@@ -117,21 +139,51 @@ impl Steps {
         if open.seconds < 0.999 * f64::from(self.step_s) {
             return false;
         }
+        let open = std::mem::take(open);
+        self.keep(&Step {
+            seconds: open.seconds as f32,
+            measured: open.measured,
+            moved: Moved {
+                level: open.level as f32,
+                low: open.low,
+                high: open.high,
+                witnesses: open.witnesses,
+            },
+        });
+        true
+    }
+
+    fn keep(&mut self, step: &Step) {
         if usize::from(self.len) == STEPS {
-            self.steps.copy_within(1.., 0);
+            self.seconds.copy_within(1.., 0);
+            self.measured.copy_within(1.., 0);
+            if self.moving & 1 == 1 {
+                self.moved.remove(0);
+            }
+            self.moving >>= 1;
             self.len -= 1;
         }
-        self.steps[usize::from(self.len)] = Step {
-            seconds: open.seconds as f32,
-            level: open.level as f32,
-            low: open.low,
-            high: open.high,
-            witnesses: open.witnesses,
-            measured: open.measured,
-        };
+        let last = usize::from(self.len);
+        (self.seconds[last], self.measured[last]) = (step.seconds, step.measured);
+        if !step.moved.is_nothing() {
+            self.make_room();
+            self.moved.push(step.moved);
+            self.moving |= 1 << last;
+        }
         self.len += 1;
-        self.open = Open::default();
-        true
+    }
+
+    /// For a few at first, then for all there can be: what moves now and then takes little, and what always moves asks twice.
+    fn make_room(&mut self) {
+        if self.moved.len() == self.moved.capacity() {
+            let most = if self.moved.is_empty() { FEW } else { STEPS };
+            self.moved.reserve_exact(most - self.moved.len());
+        }
+    }
+
+    /// Gives memory back that it needs only while something moves.
+    pub(in crate::judge) fn release(&mut self) {
+        self.moved.shrink_to_fit();
     }
 
     /// Forgets everything.
@@ -142,23 +194,22 @@ impl Steps {
     /// Change of the level over the steps there are, and the time they cover, seconds.
     #[must_use]
     pub(in crate::judge) fn total(&self) -> (f64, f64) {
-        let steps = self.steps();
-        let sum = |of: fn(&Step) -> f32| steps.iter().map(|step| f64::from(of(step))).sum();
-        (sum(|step| step.level), sum(|step| step.seconds))
+        let sum = |of: fn(Step) -> f32| self.iter().map(|step| f64::from(of(step))).sum();
+        (sum(|step| step.moved.level), sum(|step| step.seconds))
     }
 
     /// What a witness moved by over the steps there are; `None` when it was not measured in all of them.
     #[must_use]
     pub(in crate::judge) fn witness(&self, index: usize) -> Option<f64> {
-        self.steps().iter().map(|step| step.witness(index)).sum()
+        self.iter().map(|step| step.witness(index)).sum()
     }
 
     /// Change of the level over the last complete step, and its length, seconds; zeros before there is one.
     #[must_use]
     pub(in crate::judge) fn last(&self) -> (f64, f64) {
-        self.steps()
+        self.iter()
             .last()
-            .map_or((0.0, 0.0), |step| (step.level.into(), step.seconds.into()))
+            .map_or((0.0, 0.0), |step| (step.moved.level.into(), step.seconds.into()))
     }
 
     /// The trend over all steps, or over the latest [`LEAST_STEPS`] when only they rise: what began a while ago should
@@ -166,7 +217,7 @@ impl Steps {
     #[must_use]
     pub(in crate::judge) fn trend(&self, least_per_s: f64, accepts: impl Fn(&Trend) -> bool) -> Option<Trend> {
         let all = self.latest(usize::from(self.len), least_per_s).filter(&accepts);
-        if self.steps().len() == LEAST_STEPS || all.is_some_and(|trend| !trend.is_bent()) {
+        if usize::from(self.len) == LEAST_STEPS || all.is_some_and(|trend| !trend.is_bent()) {
             return all;
         }
         let latest = self.latest(LEAST_STEPS, least_per_s).filter(&accepts);
@@ -174,17 +225,29 @@ impl Steps {
         latest.filter(|trend| all.is_none() || !trend.is_bent()).or(all)
     }
 
-    fn steps(&self) -> &[Step] {
-        &self.steps[..usize::from(self.len)]
+    /// From the oldest on.
+    fn iter(&self) -> impl ExactSizeIterator<Item = Step> {
+        let mut moved = self.moved.iter();
+        (0..usize::from(self.len)).map(move |index| {
+            let moving = self.moving >> index & 1 == 1;
+            Step {
+                seconds: self.seconds[index],
+                measured: self.measured[index],
+                moved: moving.then(|| moved.next().copied()).flatten().unwrap_or_default(),
+            }
+        })
     }
 
     fn latest(&self, count: usize, least_per_s: f64) -> Option<Trend> {
-        let steps = self.steps();
-        if count < LEAST_STEPS || steps.len() < count {
+        let len = usize::from(self.len);
+        if count < LEAST_STEPS || len < count {
             return None;
         }
-        let steps = &steps[steps.len() - count..];
-        Trend::of(steps, least_per_s)
+        let mut steps = [Step::default(); STEPS];
+        for (kept, step) in steps.iter_mut().zip(self.iter().skip(len - count)) {
+            *kept = step;
+        }
+        Trend::of(&steps[..count], least_per_s)
     }
 }
 
@@ -235,6 +298,51 @@ mod tests {
             assert!((trend.witnesses[0].unwrap() / trend.span_s - 10.0).abs() < 1e-3);
             assert_eq!(trend.witnesses[1], None);
             assert!(trend.height < 1e-3 && trend.above < 0.1, "{trend:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_moves_no_room_is_taken_and_it_is_as_if_there_were() {
+        let still = Change {
+            seconds: 1.0,
+            level: 0.0,
+            witnesses: [Some(0.0), None],
+        };
+        let mut roomy = steps([5.0]);
+        let mut small = Steps::new(1.0);
+        for _ in 0..STEPS {
+            roomy.push(&still);
+            small.push(&still);
+        }
+        assert_eq!((roomy.moved.capacity(), small.moved.capacity()), (FEW, 0));
+        assert!(roomy.moved.is_empty(), "what moved is past");
+        let seen = |steps: &Steps| {
+            let trend = steps.trend(0.0, |_| true);
+            (steps.total(), steps.last(), steps.witness(0), steps.witness(1), trend)
+        };
+        assert_eq!(format!("{:?}", seen(&roomy)), format!("{:?}", seen(&small)));
+        assert_eq!((small.witness(0), small.witness(1)), (Some(0.0), None));
+        roomy.release();
+        assert_eq!(roomy.moved.capacity(), 0);
+    }
+
+    #[test]
+    fn each_step_keeps_what_moved_in_it_wherever_others_stood_still() {
+        let level = |step: u32| if step % 3 == 1 { f64::from(step) } else { 0.0 };
+        let mut steps = Steps::new(1.0);
+        for step in 0..100 {
+            steps.push(&Change {
+                seconds: 1.0,
+                level: level(step),
+                witnesses: [Some(2.0 * level(step)), None],
+            });
+            steps.release();
+            let first = (step + 1).saturating_sub(STEPS as u32);
+            let kept: Vec<f64> = steps.iter().map(|step| step.moved.level.into()).collect();
+            assert_eq!(kept, (first..=step).map(level).collect::<Vec<_>>());
+            let sum: f64 = kept.iter().sum();
+            assert_eq!((steps.total().0, steps.witness(0)), (sum, Some(2.0 * sum)));
+            assert_eq!(steps.last().0, level(step));
         }
     }
 

@@ -6,10 +6,12 @@ const POINTS: usize = 8;
 const STEP_S: f64 = 0.4;
 
 /// The last points of a series.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::judge) struct Trajectory {
-    points: [(f64, f64); POINTS],
-    len: usize,
+    times: [f64; POINTS],
+    /// Room that is taken with the first value; `None`: all are zero.
+    values: Option<Box<[f64; POINTS]>>,
+    len: u8,
 }
 
 /// A slope and its standard error, both in unit per second.
@@ -25,15 +27,22 @@ impl Trajectory {
     /// Takes in a value at a time; what is not finite, or comes too soon after the last one, is left out.
     pub(in crate::judge) fn push(&mut self, at_ns: u64, value: f64) {
         let at_s = at_ns as f64 / 1e9;
-        if !value.is_finite() || self.len > 0 && at_s - self.points[self.len - 1].0 < STEP_S {
+        let mut last = usize::from(self.len);
+        if !value.is_finite() || last > 0 && at_s - self.times[last - 1] < STEP_S {
             return;
         }
-        if self.len == POINTS {
-            self.points.copy_within(1.., 0);
-            self.len -= 1;
+        if last == POINTS {
+            self.times.copy_within(1.., 0);
+            if let Some(values) = &mut self.values {
+                values.copy_within(1.., 0);
+            }
+            last -= 1;
         }
-        self.points[self.len] = (at_s, value);
-        self.len += 1;
+        self.times[last] = at_s;
+        if self.values.is_some() || value.to_bits() != 0 {
+            self.values.get_or_insert_default()[last] = value;
+        }
+        self.len = last as u8 + 1;
     }
 
     /// Forgets everything.
@@ -41,17 +50,34 @@ impl Trajectory {
         self.len = 0;
     }
 
+    /// Gives memory back that it needs only while the value is not zero.
+    pub(in crate::judge) fn release(&mut self) {
+        let len = usize::from(self.len);
+        let moves = |values: &[f64; POINTS]| values[..len].iter().any(|value| value.to_bits() != 0);
+        self.values = self.values.take().filter(|values| moves(values));
+    }
+
     /// First derivative; `None` with fewer than three points.
     #[must_use]
     pub(in crate::judge) fn velocity(&self) -> Option<Slope> {
-        slope(&self.points[..self.len])
+        slope(&self.points()[..usize::from(self.len)])
+    }
+
+    fn points(&self) -> [(f64, f64); POINTS] {
+        std::array::from_fn(|index| {
+            (
+                self.times[index],
+                self.values.as_ref().map_or(0.0, |values| values[index]),
+            )
+        })
     }
 
     /// Second derivative, unit per second squared: the change of slope from the older to the newer half. `None` with
     /// fewer than six points.
     #[must_use]
     pub(in crate::judge) fn acceleration_per_s2(&self) -> Option<f64> {
-        let points = &self.points[..self.len];
+        let points = self.points();
+        let points = &points[..usize::from(self.len)];
         if points.len() < 6 {
             return None;
         }
@@ -93,6 +119,33 @@ mod tests {
             trajectory.push(at_ns, of(at_ns as f64 / 1e9));
         }
         trajectory
+    }
+
+    #[test]
+    fn zeros_take_no_room_and_are_points_like_others() {
+        let mut still = sampled(500, |_| 0.0);
+        assert!(still.values.is_none());
+        assert_eq!(
+            still.velocity(),
+            Some(Slope {
+                per_s: 0.0,
+                error_per_s: 0.0
+            })
+        );
+        still.push(20_000_000_000, 8.0);
+        assert!(still.velocity().unwrap().per_s > 0.1);
+        still.release();
+        assert!(still.values.is_some(), "it is still looked at");
+        (21..40).for_each(|at_s| still.push(at_s * 1_000_000_000, 0.0));
+        still.release();
+        assert!(still.values.is_none());
+        assert_eq!(
+            still.velocity(),
+            Some(Slope {
+                per_s: 0.0,
+                error_per_s: 0.0
+            })
+        );
     }
 
     #[test]

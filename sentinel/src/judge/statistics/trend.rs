@@ -24,10 +24,10 @@ impl Points {
         let (mut lows, mut highs) = ([(0.0, 0.0); STEPS], [0.0; STEPS]);
         let (mut time, mut level) = (0.0, 0.0);
         for (index, step) in steps.iter().enumerate().rev() {
-            let (seconds, moved) = (f64::from(step.seconds), f64::from(step.level));
+            let (seconds, moved) = (f64::from(step.seconds), f64::from(step.moved.level));
             level -= moved;
-            lows[index] = (time - seconds / 2.0, level + f64::from(step.low));
-            highs[index] = level + f64::from(step.high);
+            lows[index] = (time - seconds / 2.0, level + f64::from(step.moved.low));
+            highs[index] = level + f64::from(step.moved.high);
             time -= seconds;
         }
         Self {
@@ -107,7 +107,9 @@ impl Trend {
         let (steepest, regular) = rises(lows, concordance);
         // A level that only rises is lowest where a step begins, half a step before its middle.
         let own_rise = slope_per_s.max(0.0) * step_s;
-        let heights = steps.iter().map(|step| f64::from(step.high - step.low) - own_rise);
+        let heights = steps
+            .iter()
+            .map(|step| f64::from(step.moved.high - step.moved.low) - own_rise);
         let height = heights.map(|height| height.max(0.0)).sum::<f64>() / n;
         let mut witnesses = [None; WITNESSES];
         for (index, sum) in witnesses.iter_mut().enumerate() {
