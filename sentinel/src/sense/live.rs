@@ -377,7 +377,7 @@ impl Source for Live {
         for (slot, (id, scope)) in roster.slots.iter().zip(cgroups) {
             let moved = self.last.moved[*slot as usize];
             // Files cost a dozen system calls: where nothing happens, only somebody's hand changes them.
-            let still = !moved && !(tick && self.limits_are_due(*id));
+            let still = !(moved || tick && self.limits_are_due(*id));
             // The scope itself lies anywhere in memory, and is not asked without need.
             if still && oom_kills.is_empty() {
                 continue;
