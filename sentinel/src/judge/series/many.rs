@@ -143,3 +143,27 @@ impl Scores {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_same_series_in_whatever_order_points_come() {
+        let mut scores = Scores::new(1.0, 100);
+        let name = |number: usize| format!("s{number}");
+        assert_eq!(scores.find("s0"), None);
+        for number in 0..5 {
+            assert_eq!(scores.find(&name(number)), None);
+            assert_eq!(scores.add(&name(number)), Some(number));
+        }
+        // In turn, one after the other, and without any order.
+        let turns = (0..50).map(|point| point % 5);
+        let blocks = (0..50).map(|point| point / 10);
+        let mixed = (0..50).map(|point| point * point * 7 % 11 % 5);
+        for number in turns.chain(blocks).chain(mixed) {
+            assert_eq!(scores.find(&name(number)), Some(number));
+            assert_eq!(scores.find("other"), None);
+        }
+    }
+}
