@@ -111,11 +111,10 @@ fn quotes_are_taken_off_and_one_bad_field_does_not_hide_the_others() {
     assert_eq!(complaints, [Complaint::Value("x".to_owned())]);
 }
 
+type Read = fn(&str, &mut time::Clock, &mut dyn FnMut(&Point<'_>)) -> Result<(), Complaint>;
+
 /// All that is known of the points of a line, or what is wrong with it.
-fn told(
-    line: &str,
-    read: fn(&str, &mut time::Clock, &mut dyn FnMut(&Point<'_>)) -> Result<(), Complaint>,
-) -> Result<String, Complaint> {
+fn told(line: &str, read: Read) -> Result<String, Complaint> {
     let mut said = String::new();
     read(line, &mut time::Clock::default(), &mut |point| {
         said += &format!("{point:?}")
