@@ -33,13 +33,12 @@ pub(super) enum Side {
 }
 
 impl Trace {
-    pub(super) fn new(weight: f32) -> Self {
-        Self {
-            places: [0; PLACES],
-            weight: (weight * 255.0) as u8,
-        }
+    /// How much it counts, 0 to 1.
+    pub(super) fn weigh(&mut self, weight: f32) {
+        self.weight = (weight * 255.0) as u8;
     }
 
+    #[inline]
     pub(super) fn set(&mut self, view: usize, side: Side) {
         self.places[view] = match side {
             Side::Unseen => 0,

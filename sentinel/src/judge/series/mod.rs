@@ -158,22 +158,25 @@ impl Series {
 
     /// Rarity of all views together; what waited long enough is learned.
     fn rank(&mut self, seen: &Seen) -> f32 {
-        let mut sides = [Side::Unseen; SIGNED];
+        let mut trace = Trace::default();
         let (mut rarest, mut second) = (0.0_f32, 0.0_f32);
-        for (view, distance) in seen.signed.iter().enumerate() {
-            let Some(distance) = *distance else { continue };
-            if distance == 0.0 {
-                sides[view] = Side::Zero;
-                continue;
-            }
-            let place = Place::of(distance.abs());
+        // All places first, several at a time; 0 stands for a view that saw nothing.
+        let distances = seen.signed.map(Option::unwrap_or_default);
+        let places = distances.map(|distance| Place::of(distance.abs()));
+        for (view, (distance, place)) in distances.into_iter().zip(places).enumerate() {
             // Which side it is comes as by a coin: a number instead of a branch.
             let side = if distance > 0.0 { UP } else { DOWN };
-            sides[view] = Side::At(side, place.bucket());
             let excused = seen.usual && view < OF_VALUE;
             let decades = self.signed[view].decades(side, place) * if excused { USUAL } else { 1.0 };
-            second = second.max(decades.min(rarest));
-            rarest = rarest.max(decades);
+            let decades = if distance == 0.0 { 0.0 } else { decades };
+            second = larger(second, smaller(decades, rarest));
+            rarest = larger(rarest, decades);
+            let seen = match seen.signed[view] {
+                None => Side::Unseen,
+                Some(0.0) => Side::Zero,
+                Some(_) => Side::At(side, place.bucket()),
+            };
+            trace.set(view, seen);
         }
         let flat = Place::of(seen.flat);
         if seen.flat > 1.0 {
@@ -189,10 +192,7 @@ impl Series {
         } else {
             (rarest - UNCALIBRATED).max(0.0)
         };
-        let mut trace = Trace::new(self.weight(decades));
-        for (view, side) in sides.into_iter().enumerate() {
-            trace.set(view, side);
-        }
+        trace.weigh(self.weight(decades));
         trace.set(SIGNED, Side::At(UP, flat.bucket()));
         // Before views know how rare their distances are, what they say together means nothing.
         if self.views.points() > RANKED {
@@ -261,6 +261,18 @@ impl Series {
         }
         news
     }
+}
+
+/// The larger of two decades. They are always numbers, and `max` takes five instructions to make sure.
+#[inline]
+fn larger(one: f32, other: f32) -> f32 {
+    if one > other { one } else { other }
+}
+
+/// The smaller, see [`larger`].
+#[inline]
+fn smaller(one: f32, other: f32) -> f32 {
+    if one < other { one } else { other }
 }
 
 #[cfg(test)]

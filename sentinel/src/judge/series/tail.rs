@@ -199,16 +199,18 @@ impl Histogram {
         let most = 2.0 * log10(readings);
         let mut here = self.weights;
         here.iter_mut().for_each(|weight| *weight /= unit);
+        // What is above all readings adds nothing.
+        let used = here.iter().rposition(|here| *here > 0.0).map_or(0, |last| last + 1);
         // Readings in a bucket and above.
         let mut counted = [0.0; BUCKETS];
         let mut sum = 0.0;
-        for (counted, here) in counted.iter_mut().zip(&here).rev() {
+        for (counted, here) in counted[..used].iter_mut().zip(&here[..used]).rev() {
             sum += here;
             *counted = sum;
         }
         let threshold = counted.iter().rposition(|counted| *counted >= wanted).unwrap_or(0);
         let above = counted[threshold];
-        let excess: f32 = here[threshold..]
+        let excess: f32 = here[threshold..used.max(threshold)]
             .iter()
             .enumerate()
             .map(|(bucket, here)| here * (bucket as f32 + 0.5))
@@ -216,8 +218,9 @@ impl Histogram {
         let mean_excess = (excess + PRIOR_READINGS * prior_excess) / (above + PRIOR_READINGS);
         let at_threshold = -log10((above.max(0.5) / readings).min(1.0));
         let for_decade = mean_excess * LN_10;
-        for (bucket, (decades, counted)) in self.decades.iter_mut().zip(&counted).enumerate() {
-            let by_tail = at_threshold + (bucket as f32 - threshold as f32) / for_decade;
+        // 32 bits convert to a float several at a time, 64 do not.
+        for ((decades, counted), bucket) in self.decades.iter_mut().zip(&counted).zip(0_i32..) {
+            let by_tail = at_threshold + (bucket - threshold as i32) as f32 / for_decade;
             let by_count = -log10(((counted + 1.0) / readings).min(1.0));
             let by_share = -log10((counted / readings).min(1.0));
             // Less than wanted lies at the threshold itself only if all buckets together hold less.
