@@ -17,6 +17,10 @@ pub(super) struct Trace {
     weight: u8,
 }
 
+/// Above, and below.
+pub(super) const UP: usize = 0;
+pub(super) const DOWN: usize = 1;
+
 /// Where a view saw a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -24,26 +28,22 @@ pub(super) enum Side {
     Unseen,
     /// No distance at all.
     Zero,
-    /// Above, in this bucket.
-    Up(u8),
-    /// Below, in this bucket.
-    Down(u8),
+    /// On this side, [`UP`] or [`DOWN`], in this bucket.
+    At(usize, u8),
 }
 
 impl Trace {
-    pub(super) fn new(weight: f32) -> Self {
-        Self {
-            places: [0; PLACES],
-            weight: (weight * 255.0) as u8,
-        }
+    /// How much it counts, 0 to 1.
+    pub(super) fn weigh(&mut self, weight: f32) {
+        self.weight = (weight * 255.0) as u8;
     }
 
+    #[inline]
     pub(super) fn set(&mut self, view: usize, side: Side) {
         self.places[view] = match side {
             Side::Unseen => 0,
             Side::Zero => 1,
-            Side::Up(bucket) => 0x40 | bucket & 0x3f,
-            Side::Down(bucket) => 0x80 | bucket & 0x3f,
+            Side::At(side, bucket) => (0x40 << side) | bucket & 0x3f,
         };
     }
 
@@ -53,8 +53,7 @@ impl Trace {
         match place >> 6 {
             0 if place == 0 => Side::Unseen,
             0 => Side::Zero,
-            1 => Side::Up(place & 0x3f),
-            _ => Side::Down(place & 0x3f),
+            side => Side::At(side as usize - 1, place & 0x3f),
         }
     }
 

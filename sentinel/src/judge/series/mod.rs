@@ -14,7 +14,7 @@ pub use budget::{Budget, Cadence};
 pub use many::{Judged, Scores};
 
 use self::{
-    memory::{Side, Trace, Waiting},
+    memory::{DOWN, Side, Trace, UP, Waiting},
     tail::{Place, Tail},
     views::{SIGNED, Seen, Views},
 };
@@ -81,8 +81,7 @@ impl Scored {
 #[derive(Clone, Debug)]
 pub struct Series {
     views: Views,
-    up: [Tail; SIGNED],
-    down: [Tail; SIGNED],
+    signed: [Tail<2>; SIGNED],
     flat: Tail,
     bursts: Tail,
     combined: Tail,
@@ -108,11 +107,9 @@ impl Series {
     /// One whose past is not known.
     #[must_use]
     pub fn new() -> Self {
-        let power = |exponent: f32| -> [Tail; SIGNED] { std::array::from_fn(|_| Tail::power(exponent)) };
         Self {
             views: Views::new(),
-            up: power(4.0),
-            down: power(4.0),
+            signed: std::array::from_fn(|_| Tail::power(4.0)),
             flat: Tail::power(3.0),
             bursts: Tail::power(6.0),
             combined: Tail::of_decades(),
@@ -161,49 +158,46 @@ impl Series {
 
     /// Rarity of all views together; what waited long enough is learned.
     fn rank(&mut self, seen: &Seen) -> f32 {
-        let mut sides = [Side::Unseen; SIGNED];
+        let mut trace = Trace::default();
         let (mut rarest, mut second) = (0.0_f32, 0.0_f32);
-        for (view, distance) in seen.signed.iter().enumerate() {
-            let Some(distance) = *distance else { continue };
-            if distance == 0.0 {
-                sides[view] = Side::Zero;
-                continue;
-            }
-            let place = Place::of(distance.abs());
-            let (tail, side) = if distance > 0.0 {
-                (&self.up[view], Side::Up(place.bucket()))
-            } else {
-                (&self.down[view], Side::Down(place.bucket()))
-            };
-            sides[view] = side;
+        // All places first, several at a time; 0 stands for a view that saw nothing.
+        let distances = seen.signed.map(Option::unwrap_or_default);
+        let places = distances.map(|distance| Place::of(distance.abs()));
+        for (view, (distance, place)) in distances.into_iter().zip(places).enumerate() {
+            // Which side it is comes as by a coin: a number instead of a branch.
+            let side = if distance > 0.0 { UP } else { DOWN };
             let excused = seen.usual && view < OF_VALUE;
-            let decades = tail.decades(place) * if excused { USUAL } else { 1.0 };
-            second = second.max(decades.min(rarest));
-            rarest = rarest.max(decades);
+            let decades = self.signed[view].decades(side, place) * if excused { USUAL } else { 1.0 };
+            let decades = if distance == 0.0 { 0.0 } else { decades };
+            second = larger(second, smaller(decades, rarest));
+            rarest = larger(rarest, decades);
+            let seen = match seen.signed[view] {
+                None => Side::Unseen,
+                Some(0.0) => Side::Zero,
+                Some(_) => Side::At(side, place.bucket()),
+            };
+            trace.set(view, seen);
         }
         let flat = Place::of(seen.flat);
         if seen.flat > 1.0 {
-            rarest = rarest.max(self.flat.decades(flat));
+            rarest = rarest.max(self.flat.decades(UP, flat));
         }
         rarest += AGREE * second;
         self.burst += (rarest - self.burst) / BURST;
         let burst = Place::of(self.burst);
-        let together = Place::of_decades(rarest.max(self.bursts.decades(burst)));
+        let together = Place::of_decades(rarest.max(self.bursts.decades(UP, burst)));
         let calibrated = self.views.points() > CALIBRATED;
         let decades = if calibrated {
-            self.combined.decades(together)
+            self.combined.decades(UP, together)
         } else {
             (rarest - UNCALIBRATED).max(0.0)
         };
-        let mut trace = Trace::new(self.weight(decades));
-        for (view, side) in sides.into_iter().enumerate() {
-            trace.set(view, side);
-        }
-        trace.set(SIGNED, Side::Up(flat.bucket()));
+        trace.weigh(self.weight(decades));
+        trace.set(SIGNED, Side::At(UP, flat.bucket()));
         // Before views know how rare their distances are, what they say together means nothing.
         if self.views.points() > RANKED {
-            trace.set(SIGNED + 1, Side::Up(burst.bucket()));
-            trace.set(SIGNED + 2, Side::Up(together.bucket()));
+            trace.set(SIGNED + 1, Side::At(UP, burst.bucket()));
+            trace.set(SIGNED + 2, Side::At(UP, together.bucket()));
         }
         if self.views.points() > SETTLE
             && let Some(due) = self.waiting.push(trace)
@@ -215,22 +209,19 @@ impl Series {
 
     fn learn(&mut self, trace: &Trace) {
         let weight = trace.weight();
-        for view in 0..SIGNED {
-            let (up, down) = match trace.side(view) {
-                Side::Unseen => continue,
-                Side::Zero => (None, None),
-                Side::Up(bucket) => (Some(bucket), None),
-                Side::Down(bucket) => (None, Some(bucket)),
-            };
-            self.up[view].learn(up, weight);
-            self.down[view].learn(down, weight);
+        for (view, tail) in self.signed.iter_mut().enumerate() {
+            match trace.side(view) {
+                Side::Unseen => {}
+                Side::Zero => tail.learn(None, weight),
+                Side::At(side, bucket) => tail.learn(Some((side, bucket)), weight),
+            }
         }
         for (view, tail) in [&mut self.flat, &mut self.bursts, &mut self.combined]
             .into_iter()
             .enumerate()
         {
-            if let Side::Up(bucket) = trace.side(SIGNED + view) {
-                tail.learn(Some(bucket), weight);
+            if let Side::At(side, bucket) = trace.side(SIGNED + view) {
+                tail.learn(Some((side, bucket)), weight);
             }
         }
     }
@@ -270,6 +261,18 @@ impl Series {
         }
         news
     }
+}
+
+/// The larger of two decades. They are always numbers, and `max` takes five instructions to make sure.
+#[inline]
+fn larger(one: f32, other: f32) -> f32 {
+    if one > other { one } else { other }
+}
+
+/// The smaller, see [`larger`].
+#[inline]
+fn smaller(one: f32, other: f32) -> f32 {
+    if one < other { one } else { other }
 }
 
 #[cfg(test)]

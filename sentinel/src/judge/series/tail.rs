@@ -66,20 +66,29 @@ impl Place {
         let place = (decades * PER_DECADE).clamp(0.0, BUCKETS as f32 - 1.0);
         Self {
             bucket: place as u32,
-            within: place.fract(),
+            // As `fract` does, which is a call on some machines.
+            within: place - (place as u32) as f32,
         }
     }
 }
 
-/// A decaying histogram and its table.
+/// Weights of one side of zero, and their table.
 #[derive(Clone, Debug)]
-pub(super) struct Tail {
+struct Histogram {
     weights: [f32; BUCKETS],
     /// Decades at the lower edge of each bucket.
     decades: [f32; BUCKETS],
+}
+
+/// A decaying histogram and its table, or one for each side of zero: each reading counts for both, as one that is there
+/// or as one that is not, so all but the weights is the same for the two.
+#[derive(Clone, Debug)]
+pub(super) struct Tail<const SIDES: usize = 1> {
     total: f32,
     /// Weight of the next reading; grows instead of all others shrinking.
     unit: f32,
+    /// By how much: what `memory` makes of it.
+    growth: f32,
     until_refresh: f32,
     /// What is believed of the tail: mean excess over a threshold, in buckets.
     prior_excess: f32,
@@ -88,54 +97,64 @@ pub(super) struct Tail {
     memory: f32,
     /// True when what was learned early is worth less: it was learned from little.
     matures: bool,
+    sides: [Histogram; SIDES],
 }
 
 impl Tail {
+    /// Of decades; each is believed to be ten times as rare as the one below until it is seen.
+    pub(super) const fn of_decades() -> Self {
+        let mut tail = Self::new(PER_DECADE / LN_10);
+        tail.memory = MATURES;
+        tail.growth = growth(MATURES);
+        tail.matures = true;
+        tail
+    }
+}
+
+impl<const SIDES: usize> Tail<SIDES> {
     /// Of magnitudes; their tail is believed to fall with this power until it is seen.
     pub(super) const fn power(exponent: f32) -> Self {
         Self::new(4.0 / (exponent * std::f32::consts::LN_2))
     }
 
-    /// Of decades; each is believed to be ten times as rare as the one below until it is seen.
-    pub(super) const fn of_decades() -> Self {
-        let mut tail = Self::new(PER_DECADE / LN_10);
-        (tail.memory, tail.matures) = (MATURES, true);
-        tail
-    }
-
     const fn new(prior_excess: f32) -> Self {
-        Self {
+        const EMPTY: Histogram = Histogram {
             weights: [0.0; BUCKETS],
             decades: [0.0; BUCKETS],
+        };
+        Self {
             total: 0.0,
             unit: 1.0,
+            growth: growth(MEMORY),
             until_refresh: READY,
             prior_excess,
             seen: 0.0,
             memory: MEMORY,
             matures: false,
+            sides: [EMPTY; SIDES],
         }
     }
 
-    /// `-log10` of the share of readings that were at this place or above: 3 is one in a thousand. 0 until there are
-    /// enough.
+    /// `-log10` of the share of readings that were at this place of this side or above: 3 is one in a thousand. 0 until
+    /// there are enough.
     #[inline]
-    pub(super) fn decades(&self, place: Place) -> f32 {
-        let bucket = place.bucket as usize;
-        let here = self.decades[bucket];
-        let next = self.decades[(bucket + 1).min(BUCKETS - 1)];
+    pub(super) fn decades(&self, side: usize, place: Place) -> f32 {
+        let decades = &self.sides[side % SIDES].decades;
+        let bucket = place.bucket as usize % BUCKETS;
+        let here = decades[bucket];
+        let next = decades[(bucket + 1).min(BUCKETS - 1)];
         here + place.within * (next - here)
     }
 
-    /// Takes in a reading by its bucket, with a weight from 0 to 1; `None` is one that is not on this side of zero at all.
+    /// Takes in a reading by its side and bucket, with a weight from 0 to 1; `None` is one that is on no side of zero.
     #[inline]
-    pub(super) fn learn(&mut self, bucket: Option<u8>, weight: f32) {
-        self.unit *= 1.0 + 1.0 / self.memory;
+    pub(super) fn learn(&mut self, at: Option<(usize, u8)>, weight: f32) {
+        self.unit *= self.growth;
         self.seen += 1.0;
         let weight = weight * self.unit;
         self.total += weight;
-        if let Some(bucket) = bucket {
-            self.weights[bucket as usize % BUCKETS] += weight;
+        if let Some((side, bucket)) = at {
+            self.sides[side % SIDES].weights[bucket as usize % BUCKETS] += weight;
         }
         self.until_refresh -= 1.0;
         if self.until_refresh <= 0.0 {
@@ -147,50 +166,82 @@ impl Tail {
     fn refresh(&mut self) {
         if self.unit > RESCALE {
             let scale = 1.0 / self.unit;
-            self.weights.iter_mut().for_each(|weight| *weight *= scale);
+            let weights = self.sides.iter_mut().flat_map(|side| &mut side.weights);
+            weights.for_each(|weight| *weight *= scale);
             self.total *= scale;
             self.unit = 1.0;
         }
         if self.matures {
             self.memory = (self.seen * MATURING).clamp(MATURES, MEMORY);
+            self.growth = growth(self.memory);
         }
         let readings = self.total / self.unit;
         self.until_refresh = (readings / 8.0).clamp(8.0, STALE);
         if readings < READY {
             return;
         }
+        for side in &mut self.sides {
+            side.fit(self.unit, readings, self.prior_excess);
+        }
+    }
+}
+
+/// What the weight of a reading is multiplied by for the next one.
+const fn growth(memory: f32) -> f32 {
+    1.0 + 1.0 / memory
+}
+
+impl Histogram {
+    /// Makes the table anew. Bucket by bucket without a branch, so that the compiler takes several at a time; only sums
+    /// and the running maximum go one by one, in an order that does not change.
+    fn fit(&mut self, unit: f32, readings: f32, prior_excess: f32) {
         let wanted = COUNTED.max(TAIL_SHARE * readings);
         let most = 2.0 * log10(readings);
-        let (mut above, mut threshold) = (0.0, BUCKETS);
-        while threshold > 0 && above < wanted {
-            threshold -= 1;
-            above += self.weights[threshold] / self.unit;
+        let mut here = self.weights;
+        here.iter_mut().for_each(|weight| *weight /= unit);
+        // What is above all readings adds nothing.
+        let used = here.iter().rposition(|here| *here > 0.0).map_or(0, |last| last + 1);
+        // Readings in a bucket and above.
+        let mut counted = [0.0; BUCKETS];
+        let mut sum = 0.0;
+        for (counted, here) in counted[..used].iter_mut().zip(&here[..used]).rev() {
+            sum += here;
+            *counted = sum;
         }
-        let excess: f32 = (threshold..BUCKETS)
-            .map(|bucket| self.weights[bucket] / self.unit * ((bucket - threshold) as f32 + 0.5))
+        let threshold = counted.iter().rposition(|counted| *counted >= wanted).unwrap_or(0);
+        let above = counted[threshold];
+        let excess: f32 = here[threshold..used.max(threshold)]
+            .iter()
+            .enumerate()
+            .map(|(bucket, here)| here * (bucket as f32 + 0.5))
             .sum();
-        let mean_excess = (excess + PRIOR_READINGS * self.prior_excess) / (above + PRIOR_READINGS);
+        let mean_excess = (excess + PRIOR_READINGS * prior_excess) / (above + PRIOR_READINGS);
         let at_threshold = -log10((above.max(0.5) / readings).min(1.0));
-        let mut counted = 0.0;
-        for bucket in (0..BUCKETS).rev() {
-            counted += self.weights[bucket] / self.unit;
+        let for_decade = mean_excess * LN_10;
+        // 32 bits convert to a float several at a time, 64 do not.
+        for ((decades, counted), bucket) in self.decades.iter_mut().zip(&counted).zip(0_i32..) {
+            let by_tail = at_threshold + (bucket - threshold as i32) as f32 / for_decade;
             let by_count = -log10(((counted + 1.0) / readings).min(1.0));
-            let decades = if bucket >= threshold && counted < wanted {
-                let by_tail = at_threshold + (bucket - threshold) as f32 / (mean_excess * LN_10);
+            let by_share = -log10((counted / readings).min(1.0));
+            // Less than wanted lies at the threshold itself only if all buckets together hold less.
+            let reading = if *counted < wanted {
                 by_tail.max(by_count)
             } else {
-                -log10((counted / readings).min(1.0))
+                by_share
             };
-            self.decades[bucket] = if decades < ROUNDING { 0.0 } else { decades.min(most) };
+            *decades = if reading < ROUNDING { 0.0 } else { reading.min(most) };
         }
         // Counting and fitting meet at the threshold; a higher magnitude is never less rare.
-        for bucket in 1..BUCKETS {
-            self.decades[bucket] = self.decades[bucket].max(self.decades[bucket - 1]);
+        let mut highest = 0.0;
+        for decades in &mut self.decades {
+            highest = if *decades > highest { *decades } else { highest };
+            *decades = highest;
         }
     }
 }
 
 /// Decimal logarithm of a positive number to four digits: the exponent, and a polynomial of the rest.
+#[inline]
 fn log10(value: f32) -> f32 {
     let bits = value.max(f32::MIN_POSITIVE).to_bits();
     let exponent = (bits >> 23) as f32 - 127.0;

@@ -141,3 +141,43 @@ fn the_levels_follow_from_the_budget() {
     assert_eq!(Budget::new(1.0, 2016.0, 100).level(3.4), Level::Nominal);
     assert_eq!(Budget::new(10.0, 2016.0, 1).level(2.6), Level::Veto);
 }
+
+/// Figures in docs/JUDGE.md were measured with these scores, and who keeps scores compares them over months and machines.
+/// Whoever changes them on purpose measures those figures again, and writes the new number here.
+#[test]
+fn the_same_points_give_the_same_bits_in_every_build() {
+    let mut state = 11;
+    let mut values: Vec<f64> = (0..9000)
+        .map(|index| 100.0 + 3.0 * f64::from(index % 288 / 12) + 20.0 * (noise(&mut state) - 0.5))
+        .collect();
+    values[3000..3004].fill(900.0);
+    values[5000..5100].fill(0.0);
+    values[7000..].iter_mut().for_each(|value| *value += 250.0);
+    let bits = judged(values).iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, scored| {
+        (sum ^ u64::from(scored.decades.to_bits())).wrapping_mul(0x100_0000_01b3)
+    });
+    assert_eq!(bits, 0x5e39_2fad_de25_c043, "{bits:#018x}");
+}
+
+#[test]
+fn both_sides_of_zero_are_as_rare_as_each_would_be_alone() {
+    let mut both = Tail::<2>::power(4.0);
+    let (mut up, mut down) = (Tail::<1>::power(4.0), Tail::<1>::power(4.0));
+    let mut state = 5;
+    for reading in 0..5000 {
+        let distance = (8.0 * noise(&mut state) - 5.0) as f32;
+        let weight = if reading % 9 == 0 { 0.3 } else { 1.0 };
+        let bucket = Place::of(distance.abs()).bucket();
+        let side = if distance > 0.0 { UP } else { DOWN };
+        both.learn(Some((side, bucket)), weight);
+        up.learn((side == UP).then_some((0, bucket)), weight);
+        down.learn((side == DOWN).then_some((0, bucket)), weight);
+    }
+    for magnitude in [0.1, 0.7, 1.0, 2.5, 4.9, 7.0, 100.0] {
+        let place = Place::of(magnitude);
+        assert_eq!(both.decades(UP, place), up.decades(0, place), "{magnitude}");
+        assert_eq!(both.decades(DOWN, place), down.decades(0, place), "{magnitude}");
+    }
+    let place = Place::of(2.5);
+    assert!(both.decades(UP, place) > both.decades(DOWN, place) && both.decades(DOWN, place) > 0.1);
+}

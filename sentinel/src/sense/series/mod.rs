@@ -6,6 +6,7 @@ mod csv;
 mod error;
 mod json;
 mod number;
+mod plain;
 mod time;
 
 pub use error::{Complaint, Place};

@@ -22,6 +22,10 @@ impl Clock {
     /// Seconds since the epoch, and whether it is a number.
     pub(super) fn read(&mut self, text: &str) -> Result<(f64, bool), Complaint> {
         let text = text.trim_ascii();
+        // No number looks like a minute.
+        if let Some(seconds) = self.in_minute(text.as_bytes()) {
+            return Ok((seconds, false));
+        }
         if let Ok(number) = text.parse::<f64>() {
             return if number.is_finite() {
                 Ok((scaled(number), true))
@@ -34,15 +38,18 @@ impl Clock {
             .ok_or_else(|| Complaint::Time(shortened(text)))
     }
 
-    fn written(&mut self, text: &str) -> Option<f64> {
-        let bytes = text.as_bytes();
-        if let Some((minute, rest)) = bytes.split_at_checked(MINUTE)
-            && minute == self.minute
-            && let Some(seconds) = seconds(rest)
-        {
-            return Some(self.minute_s + seconds);
+    /// A time in the minute of the last one.
+    fn in_minute(&self, text: &[u8]) -> Option<f64> {
+        let (minute, rest) = text.split_at_checked(MINUTE)?;
+        if minute != self.minute {
+            return None;
         }
+        Some(self.minute_s + seconds(rest)?)
+    }
+
+    fn written(&mut self, text: &str) -> Option<f64> {
         let unix_s = parsed(text)?;
+        let bytes = text.as_bytes();
         // Only what is in UTC by itself may be remembered: another line may have another offset.
         if let Some((minute, rest)) = bytes.split_at_checked(MINUTE)
             && let Some(seconds) = seconds(rest)
