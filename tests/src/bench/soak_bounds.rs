@@ -1,0 +1,378 @@
+//! What has to hold of a soak, from what was found alone: nothing here looks at a machine.
+//!
+//! Counts have to be exact, or a loss that the agent counted itself has to explain what is missing; more than there was is
+//! never right. What a process takes is compared between the readings after its warm-up, early ones with late ones.
+
+use std::collections::BTreeMap;
+
+use sentinel_common::loss::{
+    LOSS_NAMES, NO_CGROUP_ID, NO_FREE_SLOT, NO_SOCKET, NO_SOCKET_CALLBACKS, NO_SOCKET_STORAGE, SLOT_NOT_STORED,
+};
+use serde::Serialize;
+
+use super::{soak_churn::Made, soak_ledger::Connections, soak_reading::Reading};
+use crate::trial::report::Bound;
+
+/// How much more the process may have resident late than early, KiB: what an allocator moves anyway.
+const MOST_GROWTH_KIB: u64 = 1024;
+/// Readings after the warm-up from which on growth can be told.
+const FEWEST: usize = 8;
+/// Losses by which a cgroup can be missing, and what is counted for one can have gone to `other`.
+const HIDES_CGROUPS: [usize; 3] = [NO_FREE_SLOT, SLOT_NOT_STORED, NO_CGROUP_ID];
+/// Losses by which a connection can be missing.
+const HIDES_CONNECTIONS: [usize; 6] = [
+    NO_FREE_SLOT,
+    SLOT_NOT_STORED,
+    NO_CGROUP_ID,
+    NO_SOCKET_STORAGE,
+    NO_SOCKET_CALLBACKS,
+    NO_SOCKET,
+];
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Asked {
+    /// cgroups.
+    pub cgroups: u64,
+    /// Connections.
+    pub connections: u64,
+    /// Slots that the agent was given.
+    pub slots: u32,
+    /// Readings before this are the warm-up, seconds.
+    pub warm_up_s: f64,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Course {
+    /// Readings, in order.
+    pub readings: Vec<Reading>,
+    /// What was asked for.
+    pub asked: Asked,
+    /// cgroups that were made, entered and destroyed; those of server and clients are among them.
+    pub cgroups: u64,
+    /// Of them those that the agent gave a slot.
+    pub seen: u64,
+    /// Of them those that it had a name for.
+    pub named: u64,
+    /// Connections that were made.
+    pub made: Made,
+    /// Connections that the agent counted for these cgroups.
+    pub counted: Connections,
+    /// Losses by kind.
+    pub losses: BTreeMap<String, u64>,
+    /// Slots that cgroups still had long after they were gone.
+    pub slots_left: u64,
+    /// Slots that could be handed out at the end.
+    pub slots_usable: u64,
+}
+
+/// What had to hold, and what else there is to say.
+#[must_use]
+pub fn bounds(course: &Course) -> (Vec<Bound>, Vec<String>) {
+    let mut findings = vec![
+        format!("losses: {}", in_words(&course.losses)),
+        format!(
+            "{} of {} cgroups had a name before they were gone",
+            course.named, course.cgroups
+        ),
+    ];
+    if course.made.overflows > 0 {
+        findings.push(format!(
+            "the host let {} connections fall because the queue of a server was full: they were not accepted",
+            course.made.overflows
+        ));
+    }
+    let mut bounds = work(course);
+    match taken(course) {
+        Some(more) => bounds.extend(more),
+        None => findings.push(format!(
+            "too short to tell whether it grows: fewer than {FEWEST} readings after the first {:.0} s",
+            course.asked.warm_up_s
+        )),
+    }
+    bounds.extend(slots(course));
+    bounds.extend(counts(course));
+    (bounds, findings)
+}
+
+/// What was asked for was done: a soak in which nothing happened shows nothing.
+fn work(course: &Course) -> Vec<Bound> {
+    let asked = course.asked;
+    vec![
+        Bound::new(
+            format!("at least {} cgroups made, entered and destroyed", asked.cgroups),
+            course.cgroups.to_string(),
+            course.cgroups >= asked.cgroups,
+        ),
+        Bound::new(
+            format!("{} connections attempted", asked.connections),
+            course.made.connections.attempts.to_string(),
+            course.made.connections.attempts == asked.connections,
+        ),
+    ]
+}
+
+/// What the agent takes does not grow; `None` where there are too few readings to say.
+fn taken(course: &Course) -> Option<Vec<Bound>> {
+    let warm = course
+        .readings
+        .iter()
+        .filter(|reading| reading.at_s >= course.asked.warm_up_s);
+    let warm: Vec<&Reading> = warm.collect();
+    if warm.len() < FEWEST {
+        return None;
+    }
+    let (early, late) = (&warm[..warm.len() / 4], &warm[warm.len() - warm.len() / 4..]);
+    let (was, is) = (
+        median(early, |one| one.resident_kib),
+        median(late, |one| one.resident_kib),
+    );
+    let mut bounds = vec![Bound::new(
+        format!("at most {MOST_GROWTH_KIB} KiB more resident in the last quarter than in the first after the warm-up"),
+        format!("{was} KiB, then {is} KiB"),
+        is <= was + MOST_GROWTH_KIB,
+    )];
+    let flat: [(&str, fn(&Reading) -> u64); 3] = [
+        ("bytes of maps and programs", |one| one.kernel_bytes),
+        ("descriptors", |one| one.descriptors),
+        ("threads", |one| one.threads),
+    ];
+    for (what, of) in flat {
+        let (was, is) = (median(early, of), median(late, of));
+        bounds.push(Bound::new(
+            format!("no more {what} in the last quarter than in the first after the warm-up"),
+            format!("{was}, then {is}"),
+            is <= was,
+        ));
+    }
+    Some(bounds)
+}
+
+/// No slot stays with a cgroup that is gone, and none is lost on the way.
+fn slots(course: &Course) -> Vec<Bound> {
+    vec![
+        Bound::new(
+            "no slot left with a cgroup that is gone",
+            course.slots_left.to_string(),
+            course.slots_left == 0,
+        ),
+        Bound::new(
+            format!("all of {} slots can be handed out at the end", course.asked.slots),
+            course.slots_usable.to_string(),
+            course.slots_usable == u64::from(course.asked.slots),
+        ),
+    ]
+}
+
+/// Nothing is missing that no loss explains.
+fn counts(course: &Course) -> Vec<Bound> {
+    let losses = |kinds: &[usize]| -> u64 {
+        let counts = kinds.iter().filter_map(|kind| course.losses.get(LOSS_NAMES[*kind]));
+        counts.sum()
+    };
+    let (cgroups, connections) = (losses(&HIDES_CGROUPS), losses(&HIDES_CONNECTIONS));
+    let exact = |what: &str, made: u64, counted: u64, explained: u64| {
+        Bound::new(
+            format!("{what}: all counted, or missing by a loss"),
+            format!("{counted} of {made}, losses that explain more: {explained}"),
+            counted <= made && made - counted <= explained,
+        )
+    };
+    let (made, counted) = (course.made.connections, course.counted);
+    vec![
+        exact("cgroups with a slot", course.cgroups, course.seen, cgroups),
+        exact("connection attempts", made.attempts, counted.attempts, connections),
+        exact("attempts refused", made.failures, counted.failures, connections),
+        exact("connections established", made.connects, counted.connects, connections),
+        exact(
+            "connections accepted",
+            made.accepts,
+            counted.accepts,
+            connections + course.made.overflows,
+        ),
+    ]
+}
+
+fn median(readings: &[&Reading], of: fn(&Reading) -> u64) -> u64 {
+    let mut values: Vec<u64> = readings.iter().map(|reading| of(reading)).collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn in_words(losses: &BTreeMap<String, u64>) -> String {
+    let each = losses.iter().filter(|(_, count)| **count > 0);
+    let words: Vec<String> = each.map(|(kind, count)| format!("{kind} {count}")).collect();
+    if words.is_empty() {
+        "none".to_owned()
+    } else {
+        words.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A soak of which everything holds.
+    fn good() -> Course {
+        let reading = |minute: u32| Reading {
+            at_s: f64::from(minute) * 60.0,
+            // Grows while it warms up, and moves a little afterwards.
+            resident_kib: if minute < 10 {
+                9_000 + u64::from(minute) * 100
+            } else {
+                12_000 + u64::from(minute % 3) * 50
+            },
+            kernel_bytes: 4_000_000,
+            descriptors: 60 + u64::from(minute % 7 == 0),
+            threads: 4,
+            ..Reading::default()
+        };
+        let connections = Connections {
+            attempts: 1000,
+            failures: 200,
+            connects: 800,
+            accepts: 800,
+        };
+        Course {
+            readings: (0..=60).map(reading).collect(),
+            asked: Asked {
+                cgroups: 100,
+                connections: 1000,
+                slots: 64,
+                warm_up_s: 600.0,
+            },
+            cgroups: 104,
+            seen: 104,
+            named: 80,
+            made: Made {
+                connections,
+                overflows: 0,
+            },
+            counted: connections,
+            losses: BTreeMap::from([("rss_first_seen".to_owned(), 5000)]),
+            slots_left: 0,
+            slots_usable: 64,
+        }
+    }
+
+    /// What is broken after this was done to a good soak.
+    fn broken(spoil: impl Fn(&mut Course)) -> Vec<String> {
+        let mut course = good();
+        spoil(&mut course);
+        let (bounds, _) = bounds(&course);
+        bounds
+            .into_iter()
+            .filter(|bound| !bound.held)
+            .map(|bound| bound.what)
+            .collect()
+    }
+
+    fn one(found: &[String], about: &str) {
+        assert!(matches!(found, [only] if only.contains(about)), "{about}: {found:?}");
+    }
+
+    /// Every reading from a minute on.
+    fn from(course: &mut Course, minute: usize, change: impl Fn(&mut Reading, u64)) {
+        for (since, reading) in course.readings[minute..].iter_mut().enumerate() {
+            change(reading, since as u64);
+        }
+    }
+
+    #[test]
+    fn a_good_soak_holds_and_has_every_bound() {
+        assert_eq!(broken(|_| {}), Vec::<String>::new());
+        assert_eq!(bounds(&good()).0.len(), 13);
+    }
+
+    #[test]
+    fn work_that_was_not_done_is_said() {
+        one(
+            &broken(|course| (course.cgroups, course.seen) = (99, 99)),
+            "cgroups made",
+        );
+        let fewer = broken(|course| {
+            (course.made.connections.attempts, course.counted.attempts) = (999, 999);
+        });
+        one(&fewer, "connections attempted");
+    }
+
+    #[test]
+    fn what_grows_after_the_warm_up_is_said_and_a_warm_up_is_not() {
+        let leak = |kib: u64| broken(move |course| from(course, 10, |one, minutes| one.resident_kib += minutes * kib));
+        one(&leak(40), "KiB more resident");
+        assert_eq!(leak(10), Vec::<String>::new());
+        one(
+            &broken(|course| from(course, 30, |one, _| one.kernel_bytes += 64)),
+            "bytes of maps",
+        );
+        one(
+            &broken(|course| from(course, 20, |one, minutes| one.descriptors += minutes / 10)),
+            "descriptors",
+        );
+        one(&broken(|course| from(course, 40, |one, _| one.threads += 1)), "threads");
+        assert_eq!(
+            broken(|course| from(course, 5, |one, _| one.kernel_bytes += 64)),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn a_soak_that_is_too_short_to_tell_of_growth_says_so() {
+        let mut course = good();
+        course.readings.truncate(12);
+        let (bounds, findings) = bounds(&course);
+        assert_eq!(bounds.len(), 9);
+        assert!(findings.iter().any(|line| line.contains("too short")), "{findings:?}");
+    }
+
+    #[test]
+    fn a_slot_that_is_not_given_back_is_said_wherever_it_is() {
+        one(&broken(|course| course.slots_left = 1), "cgroup that is gone");
+        one(&broken(|course| course.slots_usable = 63), "handed out");
+    }
+
+    #[test]
+    fn what_is_missing_is_said_unless_a_loss_explains_it() {
+        let lose = |course: &mut Course, kind: usize, count: u64| {
+            course.losses.insert(LOSS_NAMES[kind].to_owned(), count);
+        };
+        one(&broken(|course| course.seen -= 2), "cgroups with a slot");
+        one(&broken(|course| course.counted.attempts -= 2), "connection attempts");
+        one(&broken(|course| course.counted.failures -= 2), "attempts refused");
+        one(&broken(|course| course.counted.connects -= 2), "established");
+        one(&broken(|course| course.counted.accepts -= 2), "accepted");
+        for kind in HIDES_CGROUPS {
+            let found = broken(|course| {
+                course.seen -= 2;
+                lose(course, kind, 2);
+            });
+            assert_eq!(found, Vec::<String>::new());
+        }
+        let too_few = broken(|course| {
+            course.counted.attempts -= 2;
+            lose(course, NO_SOCKET_STORAGE, 1);
+        });
+        one(&too_few, "connection attempts");
+        let another_kind = broken(|course| {
+            course.seen -= 2;
+            lose(course, NO_SOCKET_STORAGE, 2);
+        });
+        one(&another_kind, "cgroups with a slot");
+        let fell = broken(|course| {
+            course.counted.accepts -= 2;
+            course.made.overflows = 2;
+        });
+        assert_eq!(fell, Vec::<String>::new());
+    }
+
+    #[test]
+    fn more_than_there_was_is_never_right() {
+        let more = broken(|course| {
+            course.counted.attempts += 1;
+            course.losses.insert(LOSS_NAMES[NO_FREE_SLOT].to_owned(), 9);
+        });
+        one(&more, "connection attempts");
+    }
+}
