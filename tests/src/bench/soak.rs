@@ -33,6 +33,10 @@ const ROWS: usize = 24;
 const SWEEP_TICKS: u64 = 60;
 /// Ticks after which nothing of a cgroup that is gone may be left: two such looks, and a slot's quarantine.
 const FORGOTTEN_TICKS: u64 = 2 * SWEEP_TICKS + 10;
+/// Ticks after which what happened is in the books.
+const TICKS_TO_TELL: u64 = 3;
+/// Time between two looks at the books.
+const STEP: Duration = Duration::from_millis(100);
 /// cgroups more than there are slots, to use up the last one.
 const CROWD_MORE: u32 = 32;
 /// How much slower than asked a machine may be before this gives up.
@@ -107,14 +111,14 @@ impl Soak {
         // Nothing of it has a task any more after this: the agent only has to notice.
         drop(loads);
         let dead = &dead;
-        let ticks = ledger.ticks();
-        let mut left = ledger.held(dead);
-        while left > 0 && ledger.ticks() < ticks + FORGOTTEN_TICKS {
-            agent.warm_up(Duration::from_millis(100))?;
-            left = ledger.held(dead);
+        let (ended_ns, ticks) = (wait::now_ns(), ledger.ticks());
+        self.pass_ticks(&mut agent, &ledger, ended_ns)?;
+        while ledger.held(dead) > 0 && ledger.ticks() < ticks + FORGOTTEN_TICKS {
+            agent.warm_up(STEP)?;
         }
-        let forgotten_after_ticks = ledger.ticks() - ticks;
-        let books = ledger.of(dead);
+        let (left, forgotten_after_ticks) = (ledger.held(dead), ledger.ticks() - ticks);
+        let books = ledger.of(&(dead - &churned.fleeting));
+        let fleeting = ledger.of(&churned.fleeting);
         let usable = self.fill(&mut agent, &ledger)?;
         let ended = agent.end(Signal::SIGTERM)?;
         ensure!(
@@ -133,6 +137,7 @@ impl Soak {
                 warm_up_s: warm_up(length).as_secs_f64(),
             },
             cgroups: dead.len() as u64,
+            entered: (dead.len() - churned.fleeting.len()) as u64,
             seen: books.seen,
             named: books.named,
             made,
@@ -143,7 +148,12 @@ impl Soak {
         };
         let ending = vec![
             format!("the last slot of a cgroup that was gone was free after {forgotten_after_ticks} ticks"),
-            format!("{} cgroups ended with a task that was born in them", churned.born),
+            format!("{} cgroups ended with a process that was born in them", churned.born),
+            format!(
+                "of {} cgroups whose only process ended at once {} had a slot",
+                churned.fleeting.len(),
+                fleeting.seen
+            ),
             format!("the agent wrote down {samples} samples, and all of them were read"),
         ];
         Ok((course, ending))
@@ -191,15 +201,21 @@ impl Soak {
         Ok(readings)
     }
 
+    /// Waits until what happened before `from_ns` is in the books.
+    fn pass_ticks(&self, agent: &mut Agent, ledger: &Ledger, from_ns: u64) -> Result<()> {
+        let until_ns = from_ns + TICKS_TO_TELL * self.interval * 1_000_000;
+        while ledger.at_ns() < until_ns {
+            agent.warm_up(STEP)?;
+        }
+        Ok(())
+    }
+
     /// Makes more cgroups than there are slots, all at once; how many slots were handed out in the end. One that was lost
     /// on the way would be missing here.
     fn fill(&self, agent: &mut Agent, ledger: &Ledger) -> Result<u64> {
         let crowd = Crowd::new((self.slots + CROWD_MORE) as usize)?;
         crowd.visit()?;
-        let ticks = ledger.ticks();
-        while ledger.slots() < u64::from(self.slots) && ledger.ticks() < ticks + 5 {
-            agent.warm_up(Duration::from_millis(100))?;
-        }
+        self.pass_ticks(agent, ledger, wait::now_ns())?;
         Ok(ledger.slots())
     }
 }

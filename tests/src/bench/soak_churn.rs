@@ -27,8 +27,12 @@ use crate::{
 
 /// One of so many connections is refused.
 const REFUSED_EACH: u64 = 5;
-/// One of so many cgroups has a process that is born and ends in it.
+/// One of so many cgroups has a process that is born and ends in it, and one of so many of these ends at once.
 const BORN_EACH: u64 = 10;
+const FLEETING_EACH: u64 = 5;
+/// What such a process is: one that leaves the CPU, and one that need not.
+const STAYING: [&str; 2] = ["sleep", "0.001"];
+const FLEETING: [&str; 1] = ["true"];
 /// How long a cgroup stays once nobody is in it, in turn: too short to be named, for a reading, for a tick, for some.
 const STAYS: [Duration; 4] = [
     Duration::ZERO,
@@ -208,6 +212,7 @@ pub struct Churn<'a> {
     leaving: Vec<Leaving>,
     ids: HashSet<u64>,
     gone: HashSet<u64>,
+    fleeting: HashSet<u64>,
     born: u64,
 }
 
@@ -225,7 +230,10 @@ struct Leaving {
 pub struct Churned {
     /// Ids of the cgroups. The kernel never gives one twice.
     pub ids: HashSet<u64>,
-    /// How many had a process that was born and ended in them.
+    /// Those of them in which the only process ended at once. It need not have left the CPU between, and then nothing tells
+    /// that it was there: what it did counts for the cgroup it came from.
+    pub fleeting: HashSet<u64>,
+    /// How many had a process that was born and ended in them, the fleeting ones included.
     pub born: u64,
 }
 
@@ -240,6 +248,7 @@ impl<'a> Churn<'a> {
             leaving: Vec::new(),
             ids: HashSet::new(),
             gone: HashSet::new(),
+            fleeting: HashSet::new(),
             born: 0,
         }
     }
@@ -256,9 +265,11 @@ impl<'a> Churn<'a> {
         let client = turn % self.clients.len();
         let entered = !number.is_multiple_of(BORN_EACH) && self.clients[client].enter(&cgroup)?;
         if !entered {
-            let mut command = cgroup.command("/bin/true");
-            let ended = command.stdin(Stdio::null()).status()?;
-            ensure!(ended.success(), "a process in {} ended with {ended}", cgroup.scope());
+            let is_fleeting = (number / BORN_EACH).is_multiple_of(FLEETING_EACH) && number.is_multiple_of(BORN_EACH);
+            Self::bear(&cgroup, if is_fleeting { &FLEETING } else { &STAYING })?;
+            if is_fleeting {
+                self.fleeting.insert(id);
+            }
             self.born += 1;
         }
         let now = Leaving {
@@ -293,6 +304,7 @@ impl<'a> Churn<'a> {
         left.into_iter().try_for_each(|one| self.destroy(one))?;
         Ok(Churned {
             ids: self.ids,
+            fleeting: self.fleeting,
             born: self.born,
         })
     }
@@ -307,6 +319,15 @@ impl<'a> Churn<'a> {
     #[must_use]
     pub const fn gone(&self) -> &HashSet<u64> {
         &self.gone
+    }
+
+    /// Runs a process in a cgroup from its first instruction to its end.
+    fn bear(cgroup: &Cgroup, words: &[&str]) -> Result<()> {
+        let [program, args @ ..] = words else { return Ok(()) };
+        let mut command = cgroup.command(program);
+        let ended = command.args(args).stdin(Stdio::null()).status()?;
+        ensure!(ended.success(), "a process in {} ended with {ended}", cgroup.scope());
+        Ok(())
     }
 
     fn destroy(&mut self, one: Leaving) -> Result<()> {

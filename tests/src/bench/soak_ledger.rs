@@ -74,6 +74,7 @@ struct Sums {
     counted: HashMap<u64, Connections>,
     losses: BTreeMap<String, u64>,
     ticks: u64,
+    at_ns: u64,
     roster: Arc<Vec<Arc<Scope>>>,
 }
 
@@ -105,6 +106,13 @@ impl Ledger {
     #[must_use]
     pub fn ticks(&self) -> u64 {
         self.sums().ticks
+    }
+
+    /// When the last sample that was added up had been read, `CLOCK_MONOTONIC`, nanoseconds. The agent writes in pieces, so
+    /// that this may lie seconds back.
+    #[must_use]
+    pub fn at_ns(&self) -> u64 {
+        self.sums().at_ns
     }
 
     /// Slots that have an owner now.
@@ -160,6 +168,7 @@ impl Sums {
     }
 
     fn add(&mut self, sample: &Sample) {
+        self.at_ns = sample.now.monotonic_ns;
         self.ticks += u64::from(sample.elapsed.mem_ns.is_some());
         if !Arc::ptr_eq(&self.roster, &sample.roster) {
             self.roster = Arc::clone(&sample.roster);
