@@ -37,8 +37,8 @@ const FORGOTTEN_TICKS: u64 = 2 * SWEEP_TICKS + 10;
 const TICKS_TO_TELL: u64 = 3;
 /// Time between two looks at the books.
 const STEP: Duration = Duration::from_millis(100);
-/// cgroups more than there are slots, to use up the last one.
-const CROWD_MORE: u32 = 32;
+/// cgroups more than there are free slots, to use up the last one.
+const CROWD_MORE: usize = 32;
 /// How much slower than asked a machine may be before this gives up.
 const PATIENCE: u32 = 3;
 /// And how much longer whatever its length.
@@ -142,6 +142,7 @@ impl Soak {
             named: books.named,
             made,
             counted: books.counted,
+            other: books.other,
             losses: books.losses,
             slots_left: left,
             slots_usable: usable,
@@ -210,10 +211,11 @@ impl Soak {
         Ok(())
     }
 
-    /// Makes more cgroups than there are slots, all at once; how many slots were handed out in the end. One that was lost
+    /// Makes more cgroups than there are free slots, all at once; how many slots were handed out in the end. One that was lost
     /// on the way would be missing here.
     fn fill(&self, agent: &mut Agent, ledger: &Ledger) -> Result<u64> {
-        let crowd = Crowd::new((self.slots + CROWD_MORE) as usize)?;
+        let free = u64::from(self.slots).saturating_sub(ledger.slots()) as usize;
+        let crowd = Crowd::new(free + CROWD_MORE)?;
         crowd.visit()?;
         self.pass_ticks(agent, ledger, wait::now_ns())?;
         Ok(ledger.slots())

@@ -29,6 +29,8 @@ use serde::Serialize;
 const STEP: Duration = Duration::from_millis(20);
 /// What was read is let go of in pieces of so many bytes.
 const PIECE_BYTES: u64 = 8 << 20;
+/// What belongs to no slot has this id.
+const OTHER: u64 = 0;
 /// How the path of a cgroup begins whose name is not known.
 const NAMELESS: char = '?';
 
@@ -54,6 +56,8 @@ pub struct Books {
     pub named: u64,
     /// Connections of all of them.
     pub counted: Connections,
+    /// Connections of whoever had no slot, of the whole host.
+    pub other: Connections,
     /// Losses by kind, of the whole host.
     pub losses: BTreeMap<String, u64>,
 }
@@ -76,6 +80,7 @@ struct Sums {
     ticks: u64,
     at_ns: u64,
     roster: Arc<Vec<Arc<Scope>>>,
+    most_slots: u64,
 }
 
 impl Ledger {
@@ -119,6 +124,12 @@ impl Ledger {
     #[must_use]
     pub fn slots(&self) -> u64 {
         self.sums().owners().count() as u64
+    }
+
+    /// The most slots that had an owner at a time.
+    #[must_use]
+    pub fn most_slots(&self) -> u64 {
+        self.sums().most_slots
     }
 
     /// How many of these cgroups have a slot now.
@@ -175,6 +186,7 @@ impl Sums {
             for scope in sample.roster.iter().filter(|scope| scope.kind == ScopeKind::Cgroup) {
                 *self.met.entry(scope.cgroup_id).or_default() |= !scope.path.starts_with(NAMELESS);
             }
+            self.most_slots = self.most_slots.max(self.owners().count() as u64);
         }
         for part in &sample.scopes {
             let Some(net) = part.net else { continue };
@@ -196,6 +208,7 @@ impl Sums {
         let mut books = Books {
             seen: met().count() as u64,
             named: met().filter(|named| **named).count() as u64,
+            other: self.counted.get(&OTHER).copied().unwrap_or_default(),
             losses: self.losses.clone(),
             ..Books::default()
         };

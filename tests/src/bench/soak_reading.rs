@@ -27,7 +27,9 @@ pub struct Reading {
     pub threads: u64,
     /// Slots that have an owner.
     pub slots: u64,
-    /// Of them those of cgroups that are gone.
+    /// The most that had one at a time so far; cgroups of others on the host are among them.
+    pub most_slots: u64,
+    /// Of those that have one now the ones of cgroups that are gone.
     pub slots_of_dead: u64,
     /// cgroups made so far.
     pub cgroups: u64,
@@ -50,7 +52,7 @@ impl Reading {
         "kernel KiB",
         "descriptors",
         "threads",
-        "slots (of dead)",
+        "slots (dead, most)",
         "late ticks",
         "CPU s",
     ];
@@ -75,6 +77,7 @@ impl Reading {
             descriptors,
             threads: status.threads,
             slots: ledger.slots(),
+            most_slots: ledger.most_slots(),
             slots_of_dead: ledger.held(churn.gone()),
             cgroups: churn.made(),
             losses: ledger.losses(),
@@ -95,7 +98,7 @@ impl Reading {
             format!("{:.1}", self.kernel_bytes as f64 / 1024.0),
             self.descriptors.to_string(),
             self.threads.to_string(),
-            format!("{} ({})", self.slots, self.slots_of_dead),
+            format!("{} ({}, {})", self.slots, self.slots_of_dead, self.most_slots),
             self.late_ticks.to_string(),
             format!("{:.2}", self.cpu_s),
         ]
