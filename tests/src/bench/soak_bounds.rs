@@ -17,8 +17,9 @@ use crate::trial::report::Bound;
 const MOST_GROWTH_KIB: u64 = 1024;
 /// And for each cgroup more than there ever were at a time: what is kept for one is kept for the next.
 const MOST_EACH_KIB: u64 = 12;
-/// Readings after the warm-up from which on growth can be told.
+/// Readings after the warm-up from which on growth can be told, and the shortest warm-up, seconds: windows of the judge fill.
 const FEWEST: usize = 8;
+const LEAST_WARM_UP_S: f64 = 60.0;
 /// Losses by which a cgroup can be missing; what would have been counted for it was counted for `other`.
 const WITHOUT_SLOT: [usize; 3] = [NO_FREE_SLOT, SLOT_NOT_STORED, NO_CGROUP_ID];
 /// Losses by which a connection can be missing everywhere.
@@ -86,8 +87,7 @@ pub fn bounds(course: &Course) -> (Vec<Bound>, Vec<String>) {
     match taken(course) {
         Some(more) => bounds.extend(more),
         None => findings.push(format!(
-            "too short to tell whether it grows: fewer than {FEWEST} readings after the first {:.0} s",
-            course.asked.warm_up_s
+            "too short to tell whether it grows: that takes {FEWEST} readings after a warm-up of {LEAST_WARM_UP_S} s"
         )),
     }
     bounds.extend(slots(course));
@@ -119,7 +119,7 @@ fn taken(course: &Course) -> Option<Vec<Bound>> {
         .iter()
         .filter(|reading| reading.at_s >= course.asked.warm_up_s);
     let warm: Vec<&Reading> = warm.collect();
-    if warm.len() < FEWEST {
+    if warm.len() < FEWEST || course.asked.warm_up_s < LEAST_WARM_UP_S {
         return None;
     }
     let (early, late) = (&warm[..warm.len() / 4], &warm[warm.len() - warm.len() / 4..]);
@@ -351,11 +351,17 @@ mod tests {
 
     #[test]
     fn a_soak_that_is_too_short_to_tell_of_growth_says_so() {
-        let mut course = good();
-        course.readings.truncate(12);
-        let (bounds, findings) = bounds(&course);
-        assert_eq!(bounds.len(), 9);
-        assert!(findings.iter().any(|line| line.contains("too short")), "{findings:?}");
+        let short: [fn(&mut Course); 2] = [
+            |course| course.readings.truncate(12),
+            |course| course.asked.warm_up_s = 4.0,
+        ];
+        for shorten in short {
+            let mut course = good();
+            shorten(&mut course);
+            let (bounds, findings) = bounds(&course);
+            assert_eq!(bounds.len(), 9);
+            assert!(findings.iter().any(|line| line.contains("too short")), "{findings:?}");
+        }
     }
 
     #[test]
