@@ -126,10 +126,15 @@ impl Ledger {
         self.sums().owners().count() as u64
     }
 
-    /// The most slots that had an owner at a time.
+    /// The most slots that had an owner at a time, since the beginning or the last [`Self::forget_most`].
     #[must_use]
     pub fn most_slots(&self) -> u64 {
         self.sums().most_slots
+    }
+
+    /// What was most so far does not count from now on.
+    pub fn forget_most(&self) {
+        self.sums().most_slots = 0;
     }
 
     /// How many of these cgroups have a slot now.
@@ -270,5 +275,88 @@ impl Growing {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         let _ = fallocate(&self.file, flags, from, length);
         self.let_go = self.read;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel::{
+        sense::{
+            cgroups,
+            record::{Header, Recorder},
+            sample::{Elapsed, Loss, Net, Origin, ScopeSample},
+        },
+        time::Now,
+    };
+
+    use super::*;
+    use crate::wait;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A tick in which these cgroups have a slot, and one of them attempted connections.
+    fn tick(seq: u64, roster: &[(u64, &str)], attempts: u64) -> Sample {
+        let scopes: Vec<_> = roster
+            .iter()
+            .map(|(id, path)| Arc::new(cgroups::named(*id, path)))
+            .collect();
+        let part = scopes.first().map(|scope| ScopeSample {
+            scope: Arc::clone(scope),
+            net: Some(Net {
+                connect_attempts: attempts,
+                ..Net::default()
+            }),
+            ..ScopeSample::default()
+        });
+        Sample {
+            seq,
+            now: Now {
+                monotonic_ns: seq * 1_000,
+                ..Now::default()
+            },
+            elapsed: Elapsed {
+                mem_ns: Some(1_000),
+                ..Elapsed::default()
+            },
+            scopes: part.into_iter().collect(),
+            roster: Arc::new(scopes),
+            losses: vec![Loss {
+                kind: "no_free_slot".to_owned(),
+                count: 2,
+            }],
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn a_recording_that_grows_is_added_up_by_cgroup() -> Result<()> {
+        let file = tempfile::NamedTempFile::new()?;
+        let mut recorder = Recorder::new(file.reopen()?, &Header::new(Origin::default(), STEP, STEP))?;
+        let ledger = Ledger::follow(file.path())?;
+        recorder.record(&tick(1, &[(7, "/mine"), (8, "?8"), (9, "/foreign")], 5))?;
+        assert!(wait::until_true(LIMIT, || ledger.ticks() == 1), "{ledger:?}");
+        let mine = HashSet::from([7, 8, 10]);
+        assert_eq!((ledger.slots(), ledger.most_slots(), ledger.held(&mine)), (3, 3, 2));
+        recorder.record(&tick(2, &[(9, "/foreign")], 100))?;
+        recorder.record(&tick(3, &[(7, "/mine"), (9, "/foreign")], 2))?;
+        assert!(wait::until_true(LIMIT, || ledger.at_ns() == 3_000), "{ledger:?}");
+        let books = ledger.of(&mine);
+        assert_eq!((books.seen, books.named, books.counted.attempts), (2, 1, 7));
+        assert_eq!(books.losses, BTreeMap::from([("no_free_slot".to_owned(), 6)]));
+        assert_eq!((ledger.slots(), ledger.most_slots()), (2, 3));
+        recorder.finish()?;
+        assert_eq!(ledger.end()?, 3);
+        Ok(())
+    }
+
+    #[test]
+    fn a_recording_that_is_cut_off_is_no_recording() -> Result<()> {
+        let file = tempfile::NamedTempFile::new()?;
+        let mut recorder = Recorder::new(file.reopen()?, &Header::new(Origin::default(), STEP, STEP))?;
+        let ledger = Ledger::follow(file.path())?;
+        recorder.record(&tick(1, &[(7, "/mine")], 5))?;
+        let error = ledger.end().expect_err("the end is missing");
+        assert!(format!("{error:#}").contains("cut off"), "{error:#}");
+        Ok(())
     }
 }
