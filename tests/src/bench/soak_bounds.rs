@@ -80,6 +80,17 @@ pub fn bounds(course: &Course) -> (Vec<Bound>, Vec<String>) {
             course.named, course.entered
         ),
     ];
+    if let Some(skipped) = course
+        .readings
+        .last()
+        .map(|last| last.skipped)
+        .filter(|skipped| *skipped > 0)
+    {
+        findings.push(format!(
+            "the kernel skipped {skipped} runs of the agent's programs, each because an interrupt met the same program under way: \
+             what they would have counted is missing, and no loss of the agent tells"
+        ));
+    }
     if course.made.overflows > 0 {
         findings.push(format!(
             "the host let {} connections fall because the queue of a server was full: they were not accepted",

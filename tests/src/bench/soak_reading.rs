@@ -21,6 +21,8 @@ pub struct Reading {
     pub anonymous_kib: u64,
     /// Memory of its maps and programs, as the kernel tells, bytes.
     pub kernel_bytes: u64,
+    /// Runs of its programs that the kernel skipped, because the same program was under way on that CPU.
+    pub skipped: u64,
     /// Descriptors that are open.
     pub descriptors: u64,
     /// Threads.
@@ -45,7 +47,7 @@ pub struct Reading {
 
 impl Reading {
     /// Heads of the table.
-    pub const HEADS: [&str; 9] = [
+    pub const HEADS: [&str; 10] = [
         "minute",
         "RSS MiB",
         "of it anonymous",
@@ -53,6 +55,7 @@ impl Reading {
         "descriptors",
         "threads",
         "slots (dead, most)",
+        "skipped",
         "late ticks",
         "CPU s",
     ];
@@ -67,13 +70,15 @@ impl Reading {
         // Before the question below, which is a connection and so a descriptor.
         let descriptors = process.fd_count()? as u64;
         let state = http::state(agent.address()?)?;
+        let (kernel_bytes, skipped) = in_kernel(agent.pid())?;
         let own = &state["agent"];
         let number = |name: &str| own[name].as_u64().with_context(|| format!("no `{name}` in the state"));
         Ok(Self {
             at_s: wait::since(start_ns).as_secs_f64(),
             resident_kib: status.vmrss.context("the kernel does not tell its memory")?,
             anonymous_kib: status.rssanon.context("the kernel does not tell its memory")?,
-            kernel_bytes: kernel_bytes(agent.pid())?,
+            kernel_bytes,
+            skipped,
             descriptors,
             threads: status.threads,
             slots: ledger.slots(),
@@ -99,14 +104,15 @@ impl Reading {
             self.descriptors.to_string(),
             self.threads.to_string(),
             format!("{} ({}, {})", self.slots, self.slots_of_dead, self.most_slots),
+            self.skipped.to_string(),
             self.late_ticks.to_string(),
             format!("{:.2}", self.cpu_s),
         ]
     }
 }
 
-/// Memory of the maps and programs that a process holds, each counted once.
-fn kernel_bytes(pid: u32) -> Result<u64> {
+/// Of the maps and programs that a process holds, each counted once: memory, and runs that were skipped.
+fn in_kernel(pid: u32) -> Result<(u64, u64)> {
     let mut held = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))?.flatten() {
         // A descriptor may have been closed meanwhile.
@@ -118,9 +124,10 @@ fn kernel_bytes(pid: u32) -> Result<u64> {
         for kind in ["map_id:", "prog_id:"] {
             // The descriptor of a link names its program too, and no memory.
             if let (Some(id), Some(bytes)) = (field(kind), field("memlock:")) {
-                held.insert((kind, id), bytes);
+                held.insert((kind, id), (bytes, field("recursion_misses:").unwrap_or(0)));
             }
         }
     }
-    Ok(held.values().sum())
+    let sum = |of: fn(&(u64, u64)) -> u64| held.values().map(of).sum();
+    Ok((sum(|held| held.0), sum(|held| held.1)))
 }
