@@ -126,7 +126,8 @@ fn work(course: &Course) -> Vec<Bound> {
     ]
 }
 
-/// What the agent takes does not grow; `None` where there are too few readings to say.
+/// What the agent takes does not grow: in the last quarter of the readings after the warm-up against the first. `None` where
+/// there are too few to say.
 fn taken(course: &Course) -> Option<Vec<Bound>> {
     let warm = course
         .readings
@@ -145,10 +146,9 @@ fn taken(course: &Course) -> Option<Vec<Bound>> {
     let more = most(late).saturating_sub(most(early));
     let mut bounds = vec![Bound::new(
         format!(
-            "at most {MOST_GROWTH_KIB} KiB more resident in the last quarter than in the first after the warm-up, and {MOST_EACH_KIB} for \
-             each cgroup more than ever before"
+            "at most {MOST_GROWTH_KIB} KiB more resident late than early, and {MOST_EACH_KIB} for each cgroup of a new peak"
         ),
-        format!("{was} KiB, then {is} KiB; {more} cgroups more"),
+        format!("{was} KiB, then {is} KiB, {more} cgroups more"),
         is <= was + MOST_GROWTH_KIB + more * MOST_EACH_KIB,
     )];
     let flat: [(&str, Of); 3] = [
@@ -159,7 +159,7 @@ fn taken(course: &Course) -> Option<Vec<Bound>> {
     for (what, of) in flat {
         let (was, is) = (median(early, of), median(late, of));
         bounds.push(Bound::new(
-            format!("no more {what} in the last quarter than in the first after the warm-up"),
+            format!("no more {what} late than early"),
             format!("{was}, then {is}"),
             is <= was,
         ));
