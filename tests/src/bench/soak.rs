@@ -121,6 +121,8 @@ impl Soak {
         let (left, forgotten_after_ticks) = (ledger.held(dead), ledger.ticks() - ticks);
         let books = ledger.of(&(dead - &churned.fleeting));
         let fleeting = ledger.of(&churned.fleeting);
+        let stayed = &churned.born - &churned.fleeting;
+        let of_stayed = ledger.of(&stayed);
         let usable = self.fill(&mut agent, &ledger)?;
         let ended = agent.end(Signal::SIGTERM)?;
         ensure!(
@@ -141,6 +143,7 @@ impl Soak {
             cgroups: dead.len() as u64,
             entered: (dead.len() - churned.fleeting.len()) as u64,
             seen: books.seen,
+            unseen_born: (stayed.len() as u64).saturating_sub(of_stayed.seen),
             named: books.named,
             made,
             counted: books.counted,
@@ -151,7 +154,10 @@ impl Soak {
         };
         let ending = vec![
             format!("the last slot of a cgroup that was gone was free after {forgotten_after_ticks} ticks"),
-            format!("{} cgroups ended with a process that was born in them", churned.born),
+            format!(
+                "{} cgroups ended with a process that was born in them",
+                churned.born.len()
+            ),
             format!(
                 "of {} cgroups whose only process ended at once {} had a slot",
                 churned.fleeting.len(),

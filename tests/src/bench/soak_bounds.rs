@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sentinel_common::loss::{
     LOSS_NAMES, NO_CGROUP_ID, NO_FREE_SLOT, NO_SOCKET, NO_SOCKET_CALLBACKS, NO_SOCKET_STORAGE, SLOT_NOT_STORED,
+    SWITCH_UNSEEN,
 };
 use serde::Serialize;
 
@@ -20,8 +21,10 @@ const MOST_EACH_KIB: u64 = 12;
 /// Readings after the warm-up from which on growth can be told, and the shortest warm-up, seconds: windows of the judge fill.
 const FEWEST: usize = 8;
 const LEAST_WARM_UP_S: f64 = 60.0;
-/// Losses by which a cgroup can be missing; what would have been counted for it was counted for `other`.
+/// Losses by which a cgroup has no slot; what would have been counted for it was counted for `other`.
 const WITHOUT_SLOT: [usize; 3] = [NO_FREE_SLOT, SLOT_NOT_STORED, NO_CGROUP_ID];
+/// Losses by which a cgroup can be missing: also one whose only process was never seen to come to a CPU.
+const UNMET: [usize; 4] = [NO_FREE_SLOT, SLOT_NOT_STORED, NO_CGROUP_ID, SWITCH_UNSEEN];
 /// Losses by which a connection can be missing everywhere.
 const WITHOUT_SOCKET: [usize; 3] = [NO_SOCKET_STORAGE, NO_SOCKET_CALLBACKS, NO_SOCKET];
 
@@ -54,7 +57,9 @@ pub struct Course {
     pub entered: u64,
     /// Of these the ones that the agent gave a slot.
     pub seen: u64,
-    /// And the ones that it had a name for.
+    /// Of those without a slot the ones in which only a process was that was born there: no client connected from them.
+    pub unseen_born: u64,
+    /// The ones that it had a name for.
     pub named: u64,
     /// Connections that were made.
     pub made: Made,
@@ -89,6 +94,13 @@ pub fn bounds(course: &Course) -> (Vec<Bound>, Vec<String>) {
         findings.push(format!(
             "the kernel skipped {skipped} runs of the agent's programs, each because an interrupt met the same program under way: \
              what they would have counted is missing, and no loss of the agent tells"
+        ));
+    }
+    if course.seen < course.entered {
+        findings.push(format!(
+            "of {} cgroups that had no slot {} had only a process that was born and ended in them",
+            course.entered - course.seen,
+            course.unseen_born
         ));
     }
     if course.made.overflows > 0 {
@@ -201,7 +213,7 @@ fn counts(course: &Course) -> Vec<Bound> {
     // Who has no slot is counted for `other`, as often as that loss says at the most.
     let missing = |other: u64| slots.min(other) + sockets;
     vec![
-        exact("cgroups with a slot", course.entered, course.seen, slots),
+        exact("cgroups with a slot", course.entered, course.seen, losses(&UNMET)),
         exact(
             "connection attempts",
             made.attempts,

@@ -147,7 +147,7 @@ fn what_is_missing_is_said_unless_a_loss_explains_it() {
     one(&broken(|course| course.counted.failures -= 2), "attempts refused");
     one(&broken(|course| course.counted.connects -= 2), "established");
     one(&broken(|course| course.counted.accepts -= 2), "accepted");
-    for kind in WITHOUT_SLOT {
+    for kind in UNMET {
         let found = broken(|course| {
             course.seen -= 2;
             lose(course, kind, 2);

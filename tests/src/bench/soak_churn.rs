@@ -213,7 +213,7 @@ pub struct Churn<'a> {
     ids: HashSet<u64>,
     gone: HashSet<u64>,
     fleeting: HashSet<u64>,
-    born: u64,
+    born: HashSet<u64>,
 }
 
 /// A cgroup and when it is to go.
@@ -233,8 +233,8 @@ pub struct Churned {
     /// Those of them in which the only process ended at once. It need not have left the CPU between, and then nothing tells
     /// that it was there: what it did counts for the cgroup it came from.
     pub fleeting: HashSet<u64>,
-    /// How many had a process that was born and ended in them, the fleeting ones included.
-    pub born: u64,
+    /// Those in which the only process was born and ended, the fleeting ones included.
+    pub born: HashSet<u64>,
 }
 
 impl<'a> Churn<'a> {
@@ -249,7 +249,7 @@ impl<'a> Churn<'a> {
             ids: HashSet::new(),
             gone: HashSet::new(),
             fleeting: HashSet::new(),
-            born: 0,
+            born: HashSet::new(),
         }
     }
 
@@ -270,7 +270,7 @@ impl<'a> Churn<'a> {
             if is_fleeting {
                 self.fleeting.insert(id);
             }
-            self.born += 1;
+            self.born.insert(id);
         }
         let now = Leaving {
             cgroup,
