@@ -35,6 +35,7 @@ fn good() -> Course {
         cgroups: 104,
         entered: 102,
         seen: 102,
+        unseen_born: 0,
         named: 80,
         made: Made {
             connections,
