@@ -154,8 +154,8 @@ fn taken(course: &Course) -> Option<Vec<Bound>> {
         median(early, |one| one.resident_kib),
         median(late, |one| one.resident_kib),
     );
-    let most = |readings: &[&Reading]| readings.iter().map(|one| one.most_slots).max().unwrap_or_default();
-    let more = most(late).saturating_sub(most(early));
+    // Each is monotone, so that both medians are of the same moment.
+    let more = median(late, |one| one.most_slots).saturating_sub(median(early, |one| one.most_slots));
     let mut bounds = vec![Bound::new(
         format!(
             "at most {MOST_GROWTH_KIB} KiB more resident late than early, and {MOST_EACH_KIB} for each cgroup of a new peak"

@@ -100,6 +100,14 @@ fn what_grows_after_the_warm_up_is_said_and_a_warm_up_is_not() {
             });
         })
     };
+    // One that comes while the early readings are taken is more than most of them knew.
+    let early = broken(|course| {
+        from(course, 19, |one, _| {
+            one.resident_kib += 2000;
+            one.most_slots += 100;
+        });
+    });
+    assert_eq!(early, Vec::<String>::new());
     assert_eq!(crowd(20), Vec::<String>::new());
     one(&crowd(30), "KiB more resident");
     one(
