@@ -10,6 +10,11 @@ pub mod loads;
 pub mod memory;
 pub mod pairs;
 pub mod run_times;
+pub mod soak;
+pub mod soak_bounds;
+pub mod soak_churn;
+pub mod soak_ledger;
+pub mod soak_reading;
 pub mod spread;
 
 use anyhow::Result;
@@ -38,6 +43,8 @@ enum Part {
     Pairs(pairs::Pairs),
     /// Memory of the maps, by CPUs and cgroups
     Memory(memory::Memory),
+    /// The agent over an hour in which cgroups come and go and connections are made: nothing grows, leaks or is missing
+    Soak(soak::Soak),
 }
 
 impl Cli {
@@ -63,6 +70,7 @@ impl Part {
             Self::Daemon(part) => part.run(),
             Self::Pairs(part) => part.run(),
             Self::Memory(part) => part.run(),
+            Self::Soak(part) => part.run(),
         }
     }
 }
