@@ -1,6 +1,6 @@
 //! Many series by name, with one budget of false alarms for all of them.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Budget, Series};
 use crate::judge::verdict::Level;
@@ -31,7 +31,7 @@ struct Entry {
 /// A name, and the series whose point came after the last one of this.
 #[derive(Debug)]
 struct Known {
-    name: Rc<str>,
+    name: Arc<str>,
     next: usize,
 }
 
@@ -40,7 +40,7 @@ struct Known {
 pub struct Scores {
     per_week: f64,
     max_series: usize,
-    index: HashMap<Rc<str>, usize>,
+    index: HashMap<Arc<str>, usize>,
     known: Vec<Known>,
     /// The series that was asked for last.
     last: usize,
@@ -104,8 +104,8 @@ impl Scores {
             left: 0,
             among: 0,
         }));
-        let name: Rc<str> = name.into();
-        self.index.insert(Rc::clone(&name), index);
+        let name: Arc<str> = name.into();
+        self.index.insert(Arc::clone(&name), index);
         self.known.push(Known { name, next: 0 });
         self.come(index);
         Some(index)
