@@ -7,7 +7,8 @@ pub const NO_FREE_SLOT: usize = 0;
 pub const SLOT_NOT_STORED: usize = 1;
 /// The id of a task's cgroup could not be read.
 pub const NO_CGROUP_ID: usize = 2;
-/// A switch was not attributed because the CPU had not seen the task come (once per CPU at start).
+/// A switch was not attributed because the CPU had not seen the task come: once per CPU at start, and wherever the kernel did not
+/// report the switch before.
 pub const SWITCH_UNSEEN: usize = 3;
 /// A thread's entry in the table of waits belonged to another: waits before a migration in the queue are missing.
 pub const WAIT_FALLBACK: usize = 4;
