@@ -4,12 +4,14 @@
 //! what is read in between: the scheduler and network sensors, which cost no system call. Out: one [`Sample`]. Never
 //! judges.
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
+mod destinations;
+mod gone;
+mod programs;
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use sentinel_common::{
-    event::{EVENT_CGROUP_REMOVED, EVENT_OOM_KILL},
-    id::SLOT_OTHER,
-    loss::{EVENT_DROPPED, LOSS_KINDS, RUN_QUEUE_SAMPLE_MISSED},
+    loss::{LOSS_KINDS, RUN_QUEUE_SAMPLE_MISSED},
     mem::MemCounters,
     net::NetCounters,
     sched::{RunQueueCounters, SchedCounters},
@@ -21,7 +23,7 @@ use super::{
     delta,
     limits::{self, Limits},
     liveness::{Change, Sampling, Switches},
-    sample::{Destination, Elapsed, Host, Net, Sample, Sched, ScopeKind, ScopeSample},
+    sample::{Elapsed, Host, Net, Sample, Sched, ScopeKind, ScopeSample},
     slots::Slots,
 };
 use crate::{
@@ -29,24 +31,8 @@ use crate::{
     time::Now,
 };
 
-/// Ticks between two looks for cgroups whose removal may not have been reported, and between two where nothing speaks for
-/// that: each look costs up to a system call for every cgroup.
-const SWEEP_TICKS: u64 = 60;
-const SWEEP_ANYWAY_TICKS: u64 = 600;
-/// Ticks over which a look is spread, so that no tick is long.
-const SWEEP_SPREAD_TICKS: u64 = 30;
-/// Ticks between two looks whether programs are still attached and run.
-const WATCH_TICKS: u64 = 10;
-/// Events handled in one reading at the most, so that a burst of removals does not delay a tick.
-const MAX_EVENTS: usize = 4096;
-
 /// Ticks between two looks at the limits of a cgroup in which nothing happens.
 const LIMITS_REST_TICKS: u64 = 10;
-
-/// Failed attempts in one reading from which on it is worth knowing where to.
-const FAILURES_WORTH_A_LOOK: u64 = 2;
-/// Time between two looks at the table of destinations: each costs two system calls per entry.
-const DESTINATIONS_REST_NS: u64 = 1_000_000_000;
 
 /// What was read last, by slot.
 struct Last {
@@ -152,102 +138,6 @@ impl Live {
         &self.kernel
     }
 
-    /// Where the scopes of these slots fail to connect to most, by slot.
-    fn worst_destinations(&self) -> HashMap<u32, Destination> {
-        let mut worst: HashMap<u32, Destination> = HashMap::new();
-        for (key, counts) in self.kernel.destinations() {
-            let found = Destination {
-                address: address(&key),
-                port: key.port,
-                attempts: counts.attempts,
-                failures: counts.failures,
-            };
-            // The address decides between equals: the table has no order.
-            let rank = |one: &Destination| (one.failures, one.attempts, one.address, one.port);
-            let kept = worst.entry(key.slot).or_insert(found);
-            if rank(&found) > rank(kept) {
-                *kept = found;
-            }
-        }
-        worst
-    }
-
-    /// Names the worst destination of each scope whose attempts fail.
-    fn read_destinations(&mut self, sample: &mut Sample, slots: &[u32]) {
-        let fails = |part: &ScopeSample| {
-            part.net
-                .is_some_and(|net| net.connect_failures >= FAILURES_WORTH_A_LOOK)
-        };
-        let now_ns = sample.now.monotonic_ns;
-        let rested = self
-            .last
-            .destinations_ns
-            .is_none_or(|at| now_ns.saturating_sub(at) >= DESTINATIONS_REST_NS);
-        if !rested || !sample.scopes.iter().any(fails) {
-            return;
-        }
-        self.last.destinations_ns = Some(now_ns);
-        let worst = self.worst_destinations();
-        for (part, slot) in sample.scopes.iter_mut().zip(slots) {
-            if fails(part) {
-                part.worst_destination = worst.get(slot).copied().filter(|one| one.failures > 0);
-            }
-        }
-    }
-
-    fn handle_events(&mut self) -> HashMap<String, u64> {
-        let mut oom_kills_by_path = HashMap::new();
-        for _ in 0..MAX_EVENTS {
-            let Some(event) = self.kernel.next_event() else { break };
-            match event.kind {
-                // A cgroup of another hierarchy may have the same id: only one whose directory is gone is gone.
-                EVENT_CGROUP_REMOVED if !self.cgroups.exists(event.value) => self.gone(event.value),
-                EVENT_OOM_KILL if event.slot == SLOT_OTHER => {
-                    if let Some(path) = cgroup_of_process(event.value) {
-                        *oom_kills_by_path.entry(path).or_insert(0) += 1;
-                    }
-                }
-                _ => {}
-            }
-        }
-        oom_kills_by_path
-    }
-
-    fn gone(&mut self, cgroup_id: u64) {
-        self.slots.retire(&mut self.kernel, cgroup_id);
-        self.cgroups.removed(cgroup_id);
-        self.last.throttled_us.remove(&cgroup_id);
-        self.limits.remove(&cgroup_id);
-    }
-
-    /// Finds cgroups whose removal was not reported: the event was lost, or the cgroup went before it had a name. A look begins as soon
-    /// as an event was lost, each minute where none come, and goes on at the ticks after.
-    fn sweep(&mut self) {
-        let mut gone = Vec::new();
-        if self.ticks.is_multiple_of(SWEEP_TICKS) {
-            gone = self.slots.nameless();
-        }
-        let dropped = self.last.losses[EVENT_DROPPED];
-        let every = if self.measures.removals {
-            SWEEP_ANYWAY_TICKS
-        } else {
-            SWEEP_TICKS
-        };
-        if !self.cgroups.sweeps() && (dropped != self.swept_at_drops || self.ticks.is_multiple_of(every)) {
-            (self.swept_at_drops, self.swept_by_tick) = (dropped, self.ticks + SWEEP_SPREAD_TICKS);
-            self.cgroups.begin_sweep();
-        }
-        if self.cgroups.sweeps() {
-            gone.extend(
-                self.cgroups
-                    .sweep(self.swept_by_tick.saturating_sub(self.ticks) as usize),
-            );
-        }
-        for cgroup_id in gone {
-            self.gone(cgroup_id);
-        }
-    }
-
     /// Whether a slot has to be read: at a tick if any counter moved; in between if a task of it left a CPU or a packet
     /// passed, and what else moved waits for the tick.
     fn has_moved(&self, slot: u32, tick: bool) -> bool {
@@ -349,20 +239,7 @@ struct First {
 
 impl Source for Live {
     fn changed(&mut self, now: Now) -> Option<Change> {
-        if !self.ticks.is_multiple_of(WATCH_TICKS) {
-            return None;
-        }
-        self.kernel.count_left_out();
-        let change = self.network_change();
-        let change = change.or_else(|| self.measures.sched.then(|| self.switches.look())?);
-        let change = change.or_else(|| {
-            let samples = self.measures.run_queue.then(|| self.kernel.run_queue_samples())?;
-            self.sampling.look(now.monotonic_ns, &samples)
-        });
-        if matches!(&change, Some(Change::Lost { sensor, .. }) if sensor == "sched") {
-            (self.measures.sched, self.measures.run_queue) = (false, false);
-        }
-        change
+        self.look_whether_programs_run(now)
     }
 
     fn read(&mut self, now: Now, tick: bool) -> Sample {
@@ -436,15 +313,6 @@ impl Source for Live {
 }
 
 impl Live {
-    fn network_change(&mut self) -> Option<Change> {
-        let (sensor, reason) = self.kernel.lost()?;
-        self.measures.net &= self.kernel.runs("net");
-        Some(Change::Lost {
-            sensor: sensor.to_owned(),
-            reason,
-        })
-    }
-
     fn elapsed(&mut self, now_ns: u64, tick: bool) -> Elapsed {
         let since = |last: &mut Option<u64>| last.replace(now_ns).map(|before| now_ns.saturating_sub(before));
         let last = &mut self.last;
@@ -467,23 +335,4 @@ fn add_to_host(host: &mut Host, part: &ScopeSample) {
     if let Some(net) = &part.net {
         delta::add_net(host.net.get_or_insert_default(), net);
     }
-}
-
-fn address(destination: &sentinel_common::net::Destination) -> IpAddr {
-    let bytes = destination.address;
-    if destination.version == 4 {
-        IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])
-    } else {
-        IpAddr::from(bytes)
-    }
-}
-
-/// Path of a process's cgroup. A process chosen for an out-of-memory kill is still there for a moment.
-fn cgroup_of_process(pid: u64) -> Option<String> {
-    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
-    let groups = process.cgroups().ok()?;
-    groups
-        .into_iter()
-        .find(|group| group.hierarchy == 0)
-        .map(|group| group.pathname)
 }
