@@ -64,6 +64,13 @@ fn times_are_read_however_they_are_written() {
         let (points, complaints) = read(Format::Csv, &[&format!("{time},1")]);
         assert_eq!(points, [point("value", 1_767_225_600.0, 1.0)], "{time}: {complaints:?}");
     }
+    // Nothing is remembered yet, and no bytes stand for that.
+    let (points, complaints) = read(Format::Csv, &[&format!("{},1", "\0".repeat(16))]);
+    assert!(points.is_empty() && complaints.len() == 1, "{points:?} {complaints:?}");
+    assert_eq!(
+        read(Format::Csv, &["1970-01-01 00:00:07,1"]).0,
+        [point("value", 7.0, 1.0)]
+    );
     // The minute before is remembered; it must not be taken for that of another offset.
     let lines = [
         "2026-01-01T01:00:00Z,1",

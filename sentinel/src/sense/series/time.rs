@@ -12,10 +12,20 @@ const NANOSECONDS_FROM: f64 = 1e17;
 const MINUTE: usize = 16;
 
 /// Reads times, and remembers the minute of the last one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clock {
     minute: [u8; MINUTE],
     minute_s: f64,
+}
+
+impl Default for Clock {
+    /// In the minute that the epoch began with: something that is true of whatever comes first.
+    fn default() -> Self {
+        Self {
+            minute: *b"1970-01-01 00:00",
+            minute_s: 0.0,
+        }
+    }
 }
 
 impl Clock {
