@@ -67,18 +67,27 @@ fn says(agent: &Agent, what: &str, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the agent lists a sensor as one that does not run.
-fn is_unavailable(agent: &Agent, sensor: &str) -> Result<bool> {
-    let state = http::state(agent.address()?)?;
-    let sensors = state["unavailable"].as_array().context("no list of sensors")?;
-    Ok(sensors.iter().any(|one| one["sensor"] == sensor))
+/// Waits until the agent lists a sensor among those that do not run, or does not any more: its log is a moment ahead of its page.
+fn is_listed(agent: &Agent, sensor: &str, wanted: bool) -> Result<()> {
+    let address = agent.address()?;
+    let listed = || {
+        let state = http::state(address).ok()?;
+        let sensors = state["unavailable"].as_array()?;
+        Some(sensors.iter().any(|one| one["sensor"] == sensor))
+    };
+    let held = wait::until_true(LIMIT, || listed() == Some(wanted));
+    ensure!(
+        held,
+        "that {sensor} is listed as one that does not run never was {wanted}"
+    );
+    Ok(())
 }
 
 /// The network sensor is lost, and nothing else is.
 fn network_is_unknown(mut agent: Agent, caller: Caller, before: &Objects, held: &Objects, why: &str) -> Result<()> {
     says(&agent, "net does not run any more", why)?;
     caller.judged(&agent, |level| level == Level::Unknown)?;
-    ensure!(is_unavailable(&agent, "net")?, "net is not listed");
+    is_listed(&agent, "net", true)?;
     // What it still sees it still judges.
     ensure!(!agent.stderr().iter().any(|line| line.contains("sched does not run")));
     drop(caller);
@@ -118,11 +127,11 @@ fn a_sampler_that_is_kept_from_running_is_said_and_counted_and_runs_again() -> R
         "sched.run_queue does not run any more",
         "attached but not running",
     )?;
-    ensure!(is_unavailable(&agent, "sched.run_queue")?, "it is not listed");
+    is_listed(&agent, "sched.run_queue", true)?;
     ensure!(holder.runs()?, "it was noticed too late");
     drop(holder);
     says(&agent, "sched.run_queue runs again", "")?;
-    ensure!(!is_unavailable(&agent, "sched.run_queue")?, "it is still listed");
+    is_listed(&agent, "sched.run_queue", false)?;
     let state = http::state(agent.address()?)?;
     let missed = state["losses"]["run_queue_sample_missed"].as_u64();
     ensure!(missed.is_some_and(|missed| missed > 100), "{}", state["losses"]);

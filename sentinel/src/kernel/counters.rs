@@ -15,6 +15,20 @@ use sentinel_common::{
 
 use super::{Kernel, ProgramFacts, mapped::Mapped};
 
+/// Room for what the kernel tells of a CPU's times, bytes: ten numbers.
+const CPU_TIMES_BYTES: usize = 256;
+
+/// Run-queue samples of one CPU, and how long it was busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuSamples {
+    /// Its number.
+    pub cpu: u32,
+    /// Samples since the agent was started.
+    pub samples: u64,
+    /// Nanoseconds since the machine was started, in steps of a tick of the kernel's clock.
+    pub busy_ns: u64,
+}
+
 impl Kernel {
     /// Who a slot belongs to; `cgroup_id` 0 when it was never handed out.
     #[must_use]
@@ -107,18 +121,22 @@ impl Kernel {
         sum
     }
 
-    /// Run-queue samples of each CPU that is online, by its number, since the start; nothing where the kernel does not tell
-    /// which are. One system call.
+    /// Run-queue samples of each CPU that is online, beside the time it was busy; none where the kernel does not tell that. Costs one
+    /// system call, and the kernel some microseconds for each CPU.
     #[must_use]
-    pub fn run_queue_samples(&self) -> Vec<(u32, u64)> {
-        let mut text = [0; 4096];
-        let read = self.online.as_ref().map(|file| file.read_at(&mut text, 0));
+    pub fn run_queue_samples(&self) -> Vec<CpuSamples> {
+        let mut text = vec![0; CPU_TIMES_BYTES * (self.cpus as usize + 1)];
+        let read = self.cpu_times.as_ref().map(|file| file.read_at(&mut text, 0));
         let text = match read {
-            Some(Ok(length)) => str::from_utf8(&text[..length]).unwrap_or_default(),
-            _ => "",
+            Some(Ok(length)) => String::from_utf8_lossy(&text[..length]),
+            _ => return Vec::new(),
         };
-        let cpus = ranges(text).flatten();
-        cpus.filter_map(|cpu| Some((cpu, self.run_queue.get(cpu)?.samples)))
+        let samples = |(cpu, busy_ns)| {
+            let samples = self.run_queue.get(cpu)?.samples;
+            Some(CpuSamples { cpu, samples, busy_ns })
+        };
+        busy_times(&text, procfs::ticks_per_second())
+            .filter_map(samples)
             .collect()
     }
 
@@ -182,11 +200,18 @@ pub(super) fn facts(ebpf: &aya::Ebpf) -> Vec<ProgramFacts> {
     programs
 }
 
-/// Ranges of numbers as the kernel writes sets of CPUs: `0-3,8,10-11`.
-fn ranges(text: &str) -> impl Iterator<Item = std::ops::RangeInclusive<u32>> {
-    text.trim().split(',').filter_map(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(first.parse().ok()?..=last.parse().ok()?)
+/// Time that each CPU was busy since the machine was started, nanoseconds: `cpuN user nice system idle iowait irq softirq ...` in
+/// ticks of `hz` a second. CPUs that are offline have no line.
+fn busy_times(text: &str, hz: u64) -> impl Iterator<Item = (u32, u64)> {
+    const IDLE: [usize; 2] = [3, 4];
+    const SOFTIRQ: usize = 6;
+    text.lines().filter_map(move |line| {
+        let (cpu, times) = line.strip_prefix("cpu")?.split_once(' ')?;
+        let times: Option<Vec<u64>> = times.split_whitespace().map(|ticks| ticks.parse().ok()).collect();
+        let times = times.filter(|times| times.len() > SOFTIRQ)?;
+        let busy = (0..=SOFTIRQ).filter(|index| !IDLE.contains(index));
+        let ticks: u64 = busy.map(|index| times[index]).sum();
+        Some((cpu.parse().ok()?, ticks * (1_000_000_000 / hz.max(1))))
     })
 }
 
@@ -201,10 +226,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_of_cpus_are_read_as_the_kernel_writes_them() {
-        let cpus = |text| ranges(text).flatten().collect::<Vec<_>>();
-        assert_eq!(cpus("0-3,8,10-11\n"), [0, 1, 2, 3, 8, 10, 11]);
-        assert_eq!(cpus("0\n"), [0]);
-        assert_eq!(cpus("\n"), [0; 0]);
+    fn a_cpu_is_busy_with_whatever_is_not_idle_nor_stolen() {
+        let text =
+            "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 4 100 200 8 16 999 7 7\ncpu3 0 0 5 0 0 0 0 0 0 0\nintr 5 1 2\ncpu4 1 2";
+        assert_eq!(
+            busy_times(text, 100).collect::<Vec<_>>(),
+            [(0, 310_000_000), (3, 50_000_000)]
+        );
     }
 }

@@ -21,6 +21,7 @@ mod watch;
 
 pub use attach::RUN_QUEUE_HZ;
 pub use btf::{Btf, BtfError};
+pub use counters::CpuSamples;
 pub use error::{KernelError, describe};
 pub use layout::missing;
 pub use object::{Kernel, Options, ProgramFacts, Sensor};

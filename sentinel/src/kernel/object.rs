@@ -25,8 +25,8 @@ use super::{
     watch::{Attachment, Runs},
 };
 
-/// Which CPUs are online. Open from the start on: who has changed its user may be kept from opening it.
-const ONLINE_CPUS: &str = "/sys/devices/system/cpu/online";
+/// Which CPUs are online and how busy they were. Open from the start on: who has changed its user may be kept from opening it.
+const CPU_TIMES: &str = "/proc/stat";
 
 /// What to load.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ pub struct Kernel {
     pub(super) links: Vec<Attachment>,
     pub(super) runs: Vec<Runs>,
     pub(super) left_out: [u64; LOSS_KINDS],
-    pub(super) online: Option<File>,
+    pub(super) cpu_times: Option<File>,
     pub(super) cpus: u32,
     pub(super) slots: u32,
     pub(super) sched: Mapped<SchedCounters>,
@@ -127,7 +127,7 @@ impl Kernel {
             links: Vec::new(),
             runs: Vec::new(),
             left_out: [0; LOSS_KINDS],
-            online: File::open(ONLINE_CPUS).ok(),
+            cpu_times: File::open(CPU_TIMES).ok(),
             cpus,
             slots,
             ebpf,
