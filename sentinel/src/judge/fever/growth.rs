@@ -1,7 +1,7 @@
 //! Growth over several horizons at once, from ten seconds to six hours: which is the shortest that shows a trend?
 
 use crate::judge::statistics::{
-    steps::{Change, Steps},
+    steps::{Change, STEPS, Steps},
     trend::Trend,
 };
 
@@ -201,6 +201,14 @@ impl Growth {
             best = *longer;
         }
         best
+    }
+
+    /// How long a trend can have been seen for, seconds: a longer horizon that is within that time has to show one too.
+    #[must_use]
+    pub(super) fn borne_out_s(&self, sustained: &Sustained) -> f64 {
+        let mut longer = usize::from(sustained.shown) + 1..HORIZONS;
+        let missing = longer.find(|index| self.trend(*index).is_none());
+        missing.map_or(f64::INFINITY, |index| STEPS as f64 * STEP_S[index])
     }
 
     fn trend(&self, index: usize) -> Option<&Trend> {

@@ -285,7 +285,7 @@ impl Fever {
             let grounds = Grounds {
                 trend: self.best(&trend),
                 latest: self.growth.shown(&trend),
-                seen_s: self.seen_s(),
+                seen_s: self.seen_s(&trend),
                 widened: self.record.as_ref().map_or(1.0, |record| record.widened()),
             };
             Course::of(&grounds, &room)
@@ -326,20 +326,22 @@ impl Fever {
         }
     }
 
-    fn seen_s(&self) -> f64 {
-        self.seen.map_or(0.0, |seen| self.now_s - seen.since_s)
+    /// How long there has been this trend, seconds, as far as the longer horizons bear that out.
+    fn seen_s(&self, trend: &Sustained) -> f64 {
+        let seen_s = self.seen.map_or(0.0, |seen| self.now_s - seen.since_s);
+        seen_s.min(self.growth.borne_out_s(trend))
     }
 
     fn best(&self, trend: &Sustained) -> Trend {
         let left_mb = self.view.room.map_or(0.0, |room| room.left_mb);
-        self.growth.best(trend, self.seen_s(), left_mb)
+        self.growth.best(trend, self.seen_s(trend), left_mb)
     }
 
     fn trial<'a>(&'a self, limits: Limits, context: &'a Context, config: &'a FeverConfig) -> Trial<'a> {
         Trial {
             view: &self.view,
             is_host: self.is_host,
-            seen_s: self.seen_s(),
+            seen_s: self.view.trend.map_or(0.0, |trend| self.seen_s(&trend)),
             is_young: self.young_s > 0.0,
             growth: &self.growth,
             teeth: &self.teeth,
@@ -423,7 +425,7 @@ impl Fever {
         evidence.feature("trend_total_mb", shown.total);
         evidence.feature("trend_span_s", shown.span_s);
         evidence.feature("trend_horizon_s", best.span_s);
-        evidence.feature("trend_seen_s", self.seen_s());
+        evidence.feature("trend_seen_s", self.seen_s(trend));
         evidence.feature("trend_sigmas", shown.significance());
         evidence.feature("trend_concordance", shown.concordance);
         evidence.feature("trend_irregularity", shown.irregularity);
