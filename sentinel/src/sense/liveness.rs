@@ -31,7 +31,7 @@ pub enum Change {
 }
 
 /// What was seen of the sampled run-queues. Samples are due while a CPU is busy: one that sleeps is hardly sampled by every kernel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sampling {
     hz: u64,
     last: BTreeMap<u32, CpuSamples>,
@@ -51,6 +51,11 @@ struct Samples {
 }
 
 impl Samples {
+    /// As many came as can be wanted of CPUs that sleep.
+    const fn are_enough(self) -> bool {
+        self.due >= LEAST_DUE || self.taken > self.due
+    }
+
     /// Hardly any came.
     const fn are_missing(self) -> bool {
         self.due >= LEAST_DUE && self.taken < self.due / 10
@@ -109,7 +114,7 @@ impl Sampling {
         }
         if all.are_missing() {
             self.silent_looks += 1;
-        } else if all.due >= LEAST_DUE {
+        } else if all.are_enough() {
             self.silent_looks = 0;
             self.say(&silent);
         }
@@ -236,6 +241,12 @@ mod tests {
         assert_eq!(sampling.missed(), 100 + 196 + 200 + 200);
         let idle = sampling.look(5 * SECOND, &cpus(&[(104, 4.0), (0, 4.0)]));
         assert_eq!(idle, None, "nothing was due, which says nothing");
+        let mut asleep = sampling.clone();
+        let back = asleep.look(6 * SECOND, &cpus(&[(114, 4.01), (4, 4.0)]));
+        assert!(
+            matches!(back, Some(Change::Back { .. })),
+            "hardly any was due, and more came: {back:?}"
+        );
         let back = sampling.look(6 * SECOND, &cpus(&[(204, 5.0), (100, 5.0)]));
         assert!(matches!(back, Some(Change::Back { .. })), "{back:?}");
         assert!(sampling.said.is_empty());
