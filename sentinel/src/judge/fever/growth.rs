@@ -34,7 +34,7 @@ const LEAST_BEST_S: f64 = 40.0;
 const SEEN: f64 = 0.9;
 
 /// Which witness of a change tells what is left.
-const USED: usize = 1;
+pub(super) const USED: usize = 1;
 
 /// What a trend has to be.
 #[derive(Clone, Copy, Debug)]
@@ -143,10 +143,10 @@ impl Growth {
         self.short[0].total().0
     }
 
-    /// Rise over the next longer one, a minute, MB.
+    /// Rise over the next longer one, a minute, and what is open of it, MB.
     #[must_use]
     pub(super) fn over_a_minute(&self) -> f64 {
-        self.short[1].total().0 + self.short[1].open_level()
+        self.over(1)
     }
 
     /// What is left fell by this over the same time, MB; `None` where that was not measured.
@@ -166,10 +166,12 @@ impl Growth {
     /// Rise over each horizon, MB; 0 over those that are not kept yet.
     #[must_use]
     pub(super) fn over_horizons(&self) -> OverHorizons {
-        std::array::from_fn(|index| {
-            self.scale(index)
-                .map_or(0.0, |scale| scale.total().0 + scale.open_level())
-        })
+        std::array::from_fn(|index| self.over(index))
+    }
+
+    fn over(&self, index: usize) -> f64 {
+        self.scale(index)
+            .map_or(0.0, |scale| scale.total().0 + scale.open_level())
     }
 
     /// The same over the horizon that shows a trend.

@@ -342,6 +342,7 @@ impl Fever {
             view: &self.view,
             is_host: self.is_host,
             seen_s: self.view.trend.map_or(0.0, |trend| self.seen_s(&trend)),
+            rests_on: self.view.trend.map(|trend| self.best(&trend)).unwrap_or_default(),
             is_young: self.young_s > 0.0,
             growth: &self.growth,
             teeth: &self.teeth,

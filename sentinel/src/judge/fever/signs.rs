@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     View,
-    growth::{Growth, Sustained, TEETH_PER_STEP},
+    growth::{Growth, Sustained, TEETH_PER_STEP, USED},
     limits::{Limits, Room},
     teeth::{Falls, Teeth},
 };
@@ -69,6 +69,8 @@ pub(super) struct Trial<'a> {
     pub(super) view: &'a View,
     pub(super) is_host: bool,
     pub(super) seen_s: f64,
+    /// The trend that the forecast rests on; of no meaning without one.
+    pub(super) rests_on: Trend,
     pub(super) is_young: bool,
     pub(super) growth: &'a Growth,
     pub(super) teeth: &'a Teeth,
@@ -105,10 +107,7 @@ impl Trial<'_> {
             return self.view.room.is_none().then_some(Level::Watch);
         };
         let exhaustion_s = course.exhaustion_s;
-        if exhaustion_s > WEEK_S || self.seen_s < self.watch_needs_s(exhaustion_s) {
-            return None;
-        }
-        if self.is_bulk() && !(self.growth.goes_on_now() && self.bulk_s() >= exhaustion_s) {
+        if exhaustion_s > WEEK_S || !self.is_seen(exhaustion_s) {
             return None;
         }
         let falls = trend
@@ -133,11 +132,16 @@ impl Trial<'_> {
         (falls.count >= HABIT && shown.step_s < TEETH_PER_STEP * falls.period_s).then_some(falls)
     }
 
-    /// How long a trend has to be seen to be worth a look, seconds.
-    fn watch_needs_s(&self, exhaustion_s: f64) -> f64 {
+    /// A trend was seen for long enough to be worth a look.
+    fn is_seen(&self, exhaustion_s: f64) -> bool {
         if self.is_bulk() {
-            return exhaustion_s;
+            return self.growth.goes_on_now() && self.seen_s.min(self.bulk_s()) >= exhaustion_s;
         }
+        self.seen_s >= self.watch_needs_s(exhaustion_s)
+    }
+
+    /// How long that is, seconds.
+    fn watch_needs_s(&self, exhaustion_s: f64) -> f64 {
         if self.is_young {
             return YOUNG_S.max(exhaustion_s / WATCH_YOUNG_PARTS);
         }
@@ -196,26 +200,18 @@ impl Trial<'_> {
     fn is_confirmed(&self, trend: &Sustained) -> bool {
         let shown = self.growth.shown(trend);
         let [pages, used] = shown.witnesses;
-        let confirms =
-            |trend: &Trend, moved: Option<f64>, share: f64| moved.is_some_and(|mb| mb >= share * trend.total);
-        if self.is_host {
-            let scarce = self
-                .view
-                .room
-                .is_some_and(|room| room.is_host && room.share() < SCARCE_SHARE);
-            return scarce || confirms(&shown, pages, OF_PAGES_SHARE);
+        let confirms = |moved: Option<f64>, of: &Trend, share: f64| moved.is_some_and(|mb| mb >= share * of.total);
+        let room = self.view.room;
+        if self.is_host && room.is_some_and(|room| room.is_host && room.share() < SCARCE_SHARE) {
+            return true;
         }
         if pages.is_some() {
-            return confirms(&shown, pages, PAGE_SHARE) || confirms(&shown, used, USED_SHARE);
+            let share = if self.is_host { OF_PAGES_SHARE } else { PAGE_SHARE };
+            return confirms(pages, &shown, share) || confirms(used, &shown, USED_SHARE);
         }
         // Pages are the level itself: what is left has to move with it over all that the forecast rests on, where it is known.
-        let whole = self
-            .growth
-            .best(trend, self.seen_s, self.view.room.map_or(0.0, |room| room.left_mb));
-        self.view.room.is_none()
-            || [shown, whole]
-                .iter()
-                .all(|trend| confirms(trend, trend.witnesses[1], OF_PAGES_SHARE))
+        let moves = |trend: &Trend| confirms(trend.witnesses[USED], trend, OF_PAGES_SHARE);
+        room.is_none() || moves(&shown) && moves(&self.rests_on)
     }
 
     /// The host's rise is mostly one scope's, which has a judge of its own.

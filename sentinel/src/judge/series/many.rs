@@ -1,6 +1,6 @@
 //! Many series by name, with one budget of false alarms for all of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use super::{Budget, Series};
 use crate::judge::verdict::Level;
@@ -28,22 +28,12 @@ struct Entry {
     among: usize,
 }
 
-/// A name, and the series whose point came after the last one of this.
-#[derive(Debug)]
-struct Known {
-    name: Arc<str>,
-    next: usize,
-}
-
 /// The series of one input.
 #[derive(Debug)]
 pub struct Scores {
     per_week: f64,
     max_series: usize,
-    index: HashMap<Arc<str>, usize>,
-    known: Vec<Known>,
-    /// The series that was asked for last.
-    last: usize,
+    index: HashMap<Box<str>, usize>,
     entries: Vec<Box<Entry>>,
 }
 
@@ -55,8 +45,6 @@ impl Scores {
             per_week,
             max_series,
             index: HashMap::new(),
-            known: Vec::new(),
-            last: 0,
             entries: Vec::new(),
         }
     }
@@ -73,23 +61,9 @@ impl Scores {
         self.entries.is_empty()
     }
 
-    /// The series of a name; `None` when it is new. Points mostly come in the order they came in before, so the series
-    /// that came next the last time is tried first.
-    pub fn find(&mut self, name: &str) -> Option<usize> {
-        let next = self.known.get(self.last)?.next;
-        let index = match self.known.get(next) {
-            Some(known) if *known.name == *name => next,
-            _ => *self.index.get(name)?,
-        };
-        self.come(index);
-        Some(index)
-    }
-
-    fn come(&mut self, index: usize) {
-        if let Some(before) = self.known.get_mut(self.last) {
-            before.next = index;
-        }
-        self.last = index;
+    /// The series of a name; `None` when it is new.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
     }
 
     /// A new series; `None` when there are too many.
@@ -104,10 +78,7 @@ impl Scores {
             left: 0,
             among: 0,
         }));
-        let name: Arc<str> = name.into();
-        self.index.insert(Arc::clone(&name), index);
-        self.known.push(Known { name, next: 0 });
-        self.come(index);
+        self.index.insert(name.into(), index);
         Some(index)
     }
 
@@ -140,30 +111,6 @@ impl Scores {
             score: scored.score,
             level: scored.level(&entry.budget),
             late: false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_the_same_series_in_whatever_order_points_come() {
-        let mut scores = Scores::new(1.0, 100);
-        let name = |number: usize| format!("s{number}");
-        assert_eq!(scores.find("s0"), None);
-        for number in 0..5 {
-            assert_eq!(scores.find(&name(number)), None);
-            assert_eq!(scores.add(&name(number)), Some(number));
-        }
-        // In turn, one after the other, and without any order.
-        let turns = (0..50).map(|point| point % 5);
-        let blocks = (0..50).map(|point| point / 10);
-        let mixed = (0..50).map(|point| point * point * 7 % 11 % 5);
-        for number in turns.chain(blocks).chain(mixed) {
-            assert_eq!(scores.find(&name(number)), Some(number));
-            assert_eq!(scores.find("other"), None);
         }
     }
 }

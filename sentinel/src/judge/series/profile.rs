@@ -70,10 +70,7 @@ impl<const N: usize> Period<N> {
 
     /// The slot of a moment, seconds since the epoch. A microsecond of grace: moments on the edge belong to what begins.
     fn slot(&self, unix_s: f64) -> usize {
-        let slots = (unix_s + 1e-6) * self.slots_per_s;
-        // As `floor` does, which is a call on some machines.
-        let whole = slots as i64;
-        let slot = whole.saturating_sub(i64::from(slots < whole as f64));
+        let slot = ((unix_s + 1e-6) * self.slots_per_s).floor() as i64;
         slot.rem_euclid(N as i64) as usize
     }
 

@@ -123,15 +123,13 @@ mod tests {
 
     #[test]
     fn zeros_take_no_room_and_are_points_like_others() {
+        const NONE: Slope = Slope {
+            per_s: 0.0,
+            error_per_s: 0.0,
+        };
         let mut still = sampled(500, |_| 0.0);
         assert!(still.values.is_none());
-        assert_eq!(
-            still.velocity(),
-            Some(Slope {
-                per_s: 0.0,
-                error_per_s: 0.0
-            })
-        );
+        assert_eq!(still.velocity(), Some(NONE));
         still.push(20_000_000_000, 8.0);
         assert!(still.velocity().unwrap().per_s > 0.1);
         still.release();
@@ -139,13 +137,7 @@ mod tests {
         (21..40).for_each(|at_s| still.push(at_s * 1_000_000_000, 0.0));
         still.release();
         assert!(still.values.is_none());
-        assert_eq!(
-            still.velocity(),
-            Some(Slope {
-                per_s: 0.0,
-                error_per_s: 0.0
-            })
-        );
+        assert_eq!(still.velocity(), Some(NONE));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! JSON lines: the usual ones in one pass, all others with all that JSON allows.
+//! JSON lines.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 use super::{
     Complaint, Point,
     number::{self, shortened},
-    plain::Plain,
     time::Clock,
 };
 
@@ -26,27 +25,6 @@ struct Object<'a> {
 }
 
 pub(super) fn point(line: &str, clock: &mut Clock, take: &mut dyn FnMut(&Point<'_>)) -> Result<(), Complaint> {
-    match Plain::of(line) {
-        Some(plain) => usual(&plain, clock, take),
-        None => whole(line, clock, take),
-    }
-}
-
-fn usual(plain: &Plain<'_>, clock: &mut Clock, take: &mut dyn FnMut(&Point<'_>)) -> Result<(), Complaint> {
-    let (unix_s, time_is_number) = clock.read(plain.time)?;
-    take(&Point {
-        series: plain.series.unwrap_or(UNNAMED),
-        column: None,
-        time: plain.time,
-        time_is_number: time_is_number && !plain.time_is_quoted,
-        unix_s,
-        value: plain.value.map_or(Ok(None), number::value)?,
-    });
-    Ok(())
-}
-
-/// Any line. What [`Plain`] reads it reads the same, and slower.
-pub(super) fn whole(line: &str, clock: &mut Clock, take: &mut dyn FnMut(&Point<'_>)) -> Result<(), Complaint> {
     let object: Object<'_> = serde_json::from_str(line).map_err(|error| Complaint::Json(error.to_string()))?;
     let time = text(object.time)?;
     let (unix_s, time_is_number) = clock.read(&time)?;

@@ -6,7 +6,6 @@ mod csv;
 mod error;
 mod json;
 mod number;
-mod plain;
 mod time;
 
 pub use error::{Complaint, Place};
