@@ -32,7 +32,7 @@ pub const ROLE_INFERRED: usize = 12;
 pub const NO_SOCKET_CALLBACKS: usize = 13;
 /// A destination could not be stored.
 pub const DESTINATION_NOT_STORED: usize = 14;
-/// The ring buffer was full: an event is missing.
+/// The ring buffer was full, or the program that reports removals was left out: an event is missing.
 pub const EVENT_DROPPED: usize = 15;
 
 /// How many ways the programs count.

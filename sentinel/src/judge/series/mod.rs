@@ -169,8 +169,8 @@ impl Series {
             let excused = seen.usual && view < OF_VALUE;
             let decades = self.signed[view].decades(side, place) * if excused { USUAL } else { 1.0 };
             let decades = if distance == 0.0 { 0.0 } else { decades };
-            second = larger(second, smaller(decades, rarest));
-            rarest = larger(rarest, decades);
+            second = second.max(decades.min(rarest));
+            rarest = rarest.max(decades);
             let seen = match seen.signed[view] {
                 None => Side::Unseen,
                 Some(0.0) => Side::Zero,
@@ -261,18 +261,6 @@ impl Series {
         }
         news
     }
-}
-
-/// The larger of two decades. They are always numbers, and `max` takes five instructions to make sure.
-#[inline]
-fn larger(one: f32, other: f32) -> f32 {
-    if one > other { one } else { other }
-}
-
-/// The smaller, see [`larger`].
-#[inline]
-fn smaller(one: f32, other: f32) -> f32 {
-    if one < other { one } else { other }
 }
 
 #[cfg(test)]

@@ -66,8 +66,7 @@ impl Place {
         let place = (decades * PER_DECADE).clamp(0.0, BUCKETS as f32 - 1.0);
         Self {
             bucket: place as u32,
-            // As `fract` does, which is a call on some machines.
-            within: place - (place as u32) as f32,
+            within: place.fract(),
         }
     }
 }

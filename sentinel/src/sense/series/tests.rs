@@ -1,8 +1,6 @@
 //! Formats, times and what is wrong with a line.
 
-use proptest::prelude::*;
-
-use super::{plain::Plain, *};
+use super::*;
 
 type Taken = (String, f64, Option<f64>);
 
@@ -116,105 +114,4 @@ fn quotes_are_taken_off_and_one_bad_field_does_not_hide_the_others() {
     let (points, complaints) = read(Format::Auto, &["time,\"a, b\",c", "\"10\",\"1\",x"]);
     assert_eq!(points, [point("a, b", 10.0, 1.0)]);
     assert_eq!(complaints, [Complaint::Value("x".to_owned())]);
-}
-
-type Read = fn(&str, &mut time::Clock, &mut dyn FnMut(&Point<'_>)) -> Result<(), Complaint>;
-
-/// All that is known of the points of a line, or what is wrong with it.
-fn told(line: &str, read: Read) -> Result<String, Complaint> {
-    let mut said = String::new();
-    read(line, &mut time::Clock::default(), &mut |point| {
-        said += &format!("{point:?}")
-    })?;
-    Ok(said)
-}
-
-#[test]
-fn the_usual_lines_are_read_in_one_pass_and_all_others_by_a_whole_parser() {
-    for usual in [
-        r#"{"series":"a","time":10,"value":1.5}"#,
-        r#"{"time": "2026-01-01T00:00:00Z", "metric": "größe", "value": null}"#,
-        r#" { "value" : "n/a" , "ts" : -1.5e3 , "name" : "" } "#,
-        r#"{"timestamp":0}"#,
-        r#"{"time":1,"value":1e999}"#,
-        r#"{"time":"1","value":"1"}"#,
-        r#"{"time":"yesterday","value":"many"}"#,
-    ] {
-        assert!(Plain::of(usual).is_some(), "{usual}");
-        assert_eq!(told(usual, json::point), told(usual, json::whole), "{usual}");
-    }
-    for other in [
-        r#"{"series":"a\n","time":10,"value":1}"#,
-        r#"{"time":1,"value":2,"unit":"s"}"#,
-        r#"{"time":1,"time":1,"value":2}"#,
-        r#"{"time":1,"ts":1,"value":2}"#,
-        r#"{"time":1,"value":null,"value":2}"#,
-        r#"{"series":null,"time":1,"value":2}"#,
-        r#"{"series":1,"time":1,"value":2}"#,
-        r#"{"value":2}"#,
-        r#"{"time":1,"value":2} 3"#,
-        r#"{"time":1,"value":2"#,
-        r#"{"time":1,"value":2,}"#,
-        r#"{"time":1,"value":nullx}"#,
-        r#"{"time":01,"value":2}"#,
-        r#"{"time":1.,"value":2}"#,
-        r#"{"time":.1,"value":2}"#,
-        r#"{"time":1e,"value":2}"#,
-        r#"{"time":+1,"value":2}"#,
-        r#"{"time":1,"value":true}"#,
-        r#"{"time":1,"value":[2]}"#,
-        "{\"series\":\"a\tb\",\"time\":1}",
-        "{}",
-        "{",
-        "",
-    ] {
-        assert_eq!(Plain::of(other), None, "{other}");
-        assert_eq!(told(other, json::point), told(other, json::whole), "{other}");
-    }
-}
-
-/// What lines are made of.
-const PARTS: [&str; 24] = [
-    "{",
-    "}",
-    ":",
-    ",",
-    " ",
-    "\t",
-    "\"",
-    "\\",
-    "null",
-    "0",
-    "12",
-    "-",
-    "+",
-    ".5",
-    "e3",
-    "é",
-    "\"series\":",
-    "\"name\":",
-    "\"time\":",
-    "\"value\":",
-    "\"n/a\"",
-    "\"a b\"",
-    ",\"value\":",
-    "[1]",
-];
-
-proptest! {
-    #[test]
-    fn one_pass_never_reads_what_a_whole_parser_reads_differently(
-        parts in proptest::collection::vec(0..PARTS.len(), 1..10),
-    ) {
-        let part: String = parts.into_iter().map(|part| PARTS[part]).collect();
-        // By itself, and where an object began well.
-        for line in [
-            part.clone(),
-            format!("{{\"time\":1{part}}}"),
-            format!("{{\"time\":{part}}}"),
-            format!("{{\"time\":1,\"value\":{part}"),
-        ] {
-            prop_assert_eq!(told(&line, json::point), told(&line, json::whole), "{}", line);
-        }
-    }
 }
