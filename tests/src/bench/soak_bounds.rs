@@ -85,17 +85,6 @@ pub fn bounds(course: &Course) -> (Vec<Bound>, Vec<String>) {
             course.named, course.entered
         ),
     ];
-    if let Some(skipped) = course
-        .readings
-        .last()
-        .map(|last| last.skipped)
-        .filter(|skipped| *skipped > 0)
-    {
-        findings.push(format!(
-            "the kernel skipped {skipped} runs of the agent's programs, each because an interrupt met the same program under way: \
-             what they would have counted is missing, and no loss of the agent tells"
-        ));
-    }
     if course.seen < course.entered {
         findings.push(format!(
             "of {} cgroups that had no slot {} had only a process that was born and ended in them",

@@ -21,8 +21,6 @@ pub struct Reading {
     pub anonymous_kib: u64,
     /// Memory of its maps and programs, as the kernel tells, bytes.
     pub kernel_bytes: u64,
-    /// Runs of its programs that the kernel skipped, because the same program was under way on that CPU.
-    pub skipped: u64,
     /// Descriptors that are open.
     pub descriptors: u64,
     /// Threads.
@@ -47,7 +45,7 @@ pub struct Reading {
 
 impl Reading {
     /// Heads of the table.
-    pub const HEADS: [&str; 10] = [
+    pub const HEADS: [&str; 9] = [
         "minute",
         "RSS MiB",
         "of it anonymous",
@@ -55,7 +53,6 @@ impl Reading {
         "descriptors",
         "threads",
         "slots (dead, most)",
-        "skipped",
         "late ticks",
         "CPU s",
     ];
@@ -70,7 +67,7 @@ impl Reading {
         // Before the question below, which is a connection and so a descriptor.
         let descriptors = process.fd_count()? as u64;
         let state = http::state(agent.address()?)?;
-        let (kernel_bytes, skipped) = in_kernel(agent.pid())?;
+        let kernel_bytes = in_kernel(agent.pid())?;
         let own = &state["agent"];
         let number = |name: &str| own[name].as_u64().with_context(|| format!("no `{name}` in the state"));
         Ok(Self {
@@ -78,7 +75,6 @@ impl Reading {
             resident_kib: status.vmrss.context("the kernel does not tell its memory")?,
             anonymous_kib: status.rssanon.context("the kernel does not tell its memory")?,
             kernel_bytes,
-            skipped,
             descriptors,
             threads: status.threads,
             slots: ledger.slots(),
@@ -104,15 +100,14 @@ impl Reading {
             self.descriptors.to_string(),
             self.threads.to_string(),
             format!("{} ({}, {})", self.slots, self.slots_of_dead, self.most_slots),
-            self.skipped.to_string(),
             self.late_ticks.to_string(),
             format!("{:.2}", self.cpu_s),
         ]
     }
 }
 
-/// Of the maps and programs that a process holds, each counted once: memory, and runs that were skipped.
-fn in_kernel(pid: u32) -> Result<(u64, u64)> {
+/// Memory of the maps and programs that a process holds, each counted once, bytes.
+fn in_kernel(pid: u32) -> Result<u64> {
     let mut held = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))?.flatten() {
         // A descriptor may have been closed meanwhile.
@@ -124,10 +119,9 @@ fn in_kernel(pid: u32) -> Result<(u64, u64)> {
         for kind in ["map_id:", "prog_id:"] {
             // The descriptor of a link names its program too, and no memory.
             if let (Some(id), Some(bytes)) = (field(kind), field("memlock:")) {
-                held.insert((kind, id), (bytes, field("recursion_misses:").unwrap_or(0)));
+                held.insert((kind, id), bytes);
             }
         }
     }
-    let sum = |of: fn(&(u64, u64)) -> u64| held.values().map(of).sum();
-    Ok((sum(|held| held.0), sum(|held| held.1)))
+    Ok(held.values().sum())
 }
