@@ -64,8 +64,10 @@ pub struct CpuState {
     /// Not 0 while a packet that leaves is being counted here: one that leaves from an interrupt, or from a task that
     /// took this CPU meanwhile, then counts in the shared bank.
     pub sending: u32,
+    /// Runs of the programs of packets. An interrupt between reading and writing costs one of them.
+    pub packet_runs: u64,
     /// Padding.
-    pub _pad: [u64; 3],
+    pub _pad: [u64; 2],
 }
 
 /// Entries of the table of waits by thread id. A power of two.

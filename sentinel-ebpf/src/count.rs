@@ -3,9 +3,9 @@
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use sentinel_common::{loss::LOSSES, sched::CpuState};
+use sentinel_common::{loss::LOSSES, sched::CpuState, switch::OFF};
 
-use crate::maps::{CPU_STATE, LOSS};
+use crate::maps::{CPU_STATE, LOSS, SWITCHES};
 
 /// This CPU.
 #[inline(always)]
@@ -21,6 +21,13 @@ pub(crate) fn cpu_state() -> Option<&'static mut CpuState> {
     // SAFETY: the pointer comes from the map, which outlives the program, and only this CPU uses this entry. What may
     // be interrupted touches no field that the interrupt's programs write, but for `sending`, which says why it may.
     Some(unsafe { &mut *state })
+}
+
+/// Whether a sensor is switched off.
+#[inline(always)]
+pub(crate) fn is_off(sensor: u32) -> bool {
+    // SAFETY: a word is read at once, whoever changes it meanwhile.
+    SWITCHES.get_ptr(sensor).is_some_and(|word| unsafe { *word } == OFF)
 }
 
 /// Adds where nothing else can run on this CPU between reading and writing, or where one count in a hundred thousand

@@ -22,11 +22,12 @@ use sentinel_common::{
     mem::{MM_PAGES_ENTRIES, MemCounters, MmPages},
     net::{DESTINATIONS_ENTRIES, Destination, DestinationCounters, NetCounters, SocketState},
     sched::{CpuState, RunQueueCounters, SchedCounters, TASK_WAITS_ENTRIES, TaskWait},
+    switch::SWITCHES_ENTRIES,
 };
 
-/// By CPU. Writers: `sched_switch`; `egress` one field; user space another, before anything is attached.
+/// By CPU. Writers: `sched_switch`; `ingress` and `egress` a field each; user space another, before anything is attached.
 #[map]
-pub(crate) static CPU_STATE: Array<CpuState> = Array::with_max_entries(1, 0);
+pub(crate) static CPU_STATE: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// By CPU × slots + slot. Writer: `sched_switch`.
 #[map]
 pub(crate) static SCHED: Array<SchedCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -67,6 +68,9 @@ pub(crate) static SLOT_CACHE: Array<CachedSlot> = Array::with_max_entries(SLOT_C
 /// By slot. Writers: the programs, when they hand a slot out.
 #[map]
 pub(crate) static SLOT_OWNERS: Array<SlotOwner> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+/// By [`sentinel_common::switch`]'s indices. Writer: user space.
+#[map]
+pub(crate) static SWITCHES: Array<u32> = Array::with_max_entries(SWITCHES_ENTRIES, 0);
 /// By CPU × kinds + kind. Writers: all programs.
 #[map]
 pub(crate) static LOSS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);

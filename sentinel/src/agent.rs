@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod fault_point;
+mod governor;
 mod reload;
+mod spending;
 
 use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
@@ -17,7 +19,11 @@ use tokio::{
 use crate::{
     act::{Actor, Outcome, Protected, control::Command, hands::Done, privileged::Privileged},
     config::Config,
-    judge::{Judge, JudgeConfig, verdict::Level},
+    judge::{
+        Judge, JudgeConfig,
+        own_cost::Step,
+        verdict::{Level, Signal},
+    },
     kernel::Pace,
     memory::Memory,
     sense::{
@@ -30,8 +36,12 @@ use crate::{
     time::{Now, monotonic_ns},
 };
 
-use self::fault_point::{FaultPoint, Stage};
 pub use self::reload::Reload;
+use self::{
+    fault_point::{FaultPoint, Stage},
+    governor::{Can, Governor},
+    spending::Between,
+};
 
 /// How long hooks may go on after the agent was told to end.
 const HOOK_GRACE: Duration = Duration::from_secs(2);
@@ -123,6 +133,8 @@ pub struct Agent<S> {
     /// When a reading was last begun, `CLOCK_MONOTONIC`, nanoseconds.
     read_ns: Option<u64>,
     meter: Meter,
+    governor: Governor,
+    between: Between,
     fault: FaultPoint,
 }
 
@@ -168,6 +180,11 @@ impl<S: Source> Agent<S> {
             losses: BTreeMap::new(),
             read_ns: None,
             meter: Meter::new(parts.origin.page_bytes),
+            governor: Governor::new(Can {
+                readings: parts.read_between && parts.config.network_interval < parts.config.interval,
+                sensors: parts.source.sparable(),
+            }),
+            between: Between::default(),
             fault: FaultPoint::from_environment(),
             parts,
         }
@@ -196,10 +213,10 @@ impl<S: Source> Agent<S> {
                     self.ended.late_ticks += u64::from(late.map_err(AgentError::Timer)? > interval / 2);
                     self.read(true)?
                 }
-                due = readings.due(), if read_between => {
+                due = readings.due(), if read_between && !self.governor.taken().contains(&Step::Readings) => {
                     due.map_err(AgentError::Timer)?;
                     // A tick reads these sensors too: no second reading right after it.
-                    if self.was_read_within(fast / 2) { None } else { self.read(false)? }
+                    if self.was_read_within(fast / 2) { None } else { self.read_between()? }
                 }
                 Some(done) = next(&mut self.done) => {
                     self.actor.hear(done, Now::read());
@@ -280,14 +297,18 @@ impl<S: Source> Agent<S> {
         let level_of = |cgroup_id, signal| judge.level_of(cgroup_id, signal);
         self.actor.observe(&sample, &level_of, sample.now);
         self.pass(Stage::Observe);
-        let reached = |level| verdicts.iter().any(|verdict| verdict.level >= level);
+        if tick {
+            verdicts.extend(self.govern(sample.now).map(Arc::new));
+        }
+        let reached = |level| {
+            verdicts
+                .iter()
+                .any(|verdict| verdict.level >= level && verdict.signal != Signal::Cost)
+        };
         let failed_on = self.parts.fail_on.is_some_and(reached);
         // Between ticks a surface hears only what happened.
         if !tick && verdicts.is_empty() && outcomes.is_empty() {
             return Ok(None);
-        }
-        if tick && self.parts.sinks.portraits() > 0 {
-            self.meter.read(sample.now.monotonic_ns);
         }
         let mut snapshot = self.snapshot(sample, outcomes);
         snapshot.verdicts = verdicts;

@@ -168,7 +168,13 @@ impl Options {
     /// It could not be started.
     pub fn start(self) -> Result<Agent> {
         let file = self.dir.path().join("sentinel.toml");
-        fs::write(&file, &self.config)?;
+        // What a contract measures must not depend on how fast its machine is: an emulated one would leave sensors out.
+        let budget = if self.config.contains("cost_budget") {
+            ""
+        } else {
+            "cost_budget = 100.0\n"
+        };
+        fs::write(&file, format!("{budget}{}", self.config))?;
         let mut command = command(&self.through, self.program.as_deref())?;
         command.arg("run").args(["--output", "json"]).arg("--config").arg(&file);
         let lock = self.lock.unwrap_or_else(|| self.dir.path().join("lock"));

@@ -29,6 +29,7 @@ pub fn agree(document: &Document, metrics: &str) -> Result<usize> {
                 Signal::Jitter => ("sentinel_jitter_seconds", 1e-3),
                 Signal::Fever => ("sentinel_fever_bytes_per_second", 1e6),
                 Signal::Amplification => ("sentinel_amplification_ratio", 1.0),
+                Signal::Cost => anyhow::bail!("a scope that costs: {signal:?}"),
             };
             let value = http::series(metrics, &format!("{name}{{scope=\"{path}\"}}"));
             ensure!(

@@ -10,10 +10,11 @@ use sentinel_common::{
     id::SLOT_OTHER,
     mem::{MemCounters, ORDERS},
     sched::CpuState,
+    switch::SWITCH_MEM,
 };
 
 use crate::{
-    count::{add, add_atomic, cpu_state},
+    count::{add, add_atomic, cpu_state, is_off},
     emit::emit,
     maps::MEM,
     offsets::{TASK_PID, VICTIM_IS_TASK},
@@ -84,9 +85,12 @@ fn add_order(by_order: &mut [u64; ORDERS], order: u32) {
     }
 }
 
-/// Counters of the cgroup whose task is on this CPU.
+/// Counters of the cgroup whose task is on this CPU; none while the sensor is switched off.
 #[inline(always)]
 fn own_counters() -> Option<&'static mut MemCounters> {
+    if is_off(SWITCH_MEM) {
+        return None;
+    }
     let state = cpu_state()?;
     counters(state, state.slot)
 }

@@ -21,6 +21,7 @@ use sentinel_common::{
         ROLE_OPENED, ROLE_UNKNOWN, SocketState, UNCOUNTED,
     },
     sched::CpuState,
+    switch::SWITCH_NET,
 };
 
 use super::{
@@ -28,7 +29,7 @@ use super::{
     packet::{self, Packet, TCP, UDP},
 };
 use crate::{
-    count::{add, add_atomic, cpu_state, lost},
+    count::{add, add_atomic, cpu_state, is_off, lost},
     maps::{NET, SOCKETS},
     offsets::SHARED_BANK,
     slots,
@@ -55,6 +56,9 @@ pub fn egress(ctx: SkBuffContext) -> i32 {
 
 #[inline(always)]
 fn count<const IN: bool>(skb: *mut __sk_buff) {
+    if is_off(SWITCH_NET) {
+        return;
+    }
     // SAFETY: `skb` is this program's context; the verifier checks each field.
     let (length, segments, ifindex) = unsafe { (u64::from((*skb).len), u64::from((*skb).gso_segs), (*skb).ifindex) };
     let segments = if segments == 0 { 1 } else { segments };
@@ -64,6 +68,7 @@ fn count<const IN: bool>(skb: *mut __sk_buff) {
     }
     let (socket, slot) = socket(skb);
     let Some(state) = cpu_state() else { return };
+    add(&mut state.packet_runs, 1);
     let adding = if IN { Adding::Alone } else { Adding::begin(state) };
     if let Some(counters) = adding.counters(state, slot) {
         count_packet::<IN>(adding, counters, (length, segments, ifindex), &packet);

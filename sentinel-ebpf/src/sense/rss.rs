@@ -7,11 +7,12 @@ use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::btf_tracepoint, programs:
 use sentinel_common::{
     loss,
     mem::{MmPages, RSS_ANON, RSS_FILE, RSS_KINDS, RSS_SHMEM, RSS_SWAP, mm_index},
+    switch::SWITCH_MEM,
 };
 
 use super::mem::counters;
 use crate::{
-    count::{add, cpu_state, lost},
+    count::{add, cpu_state, is_off, lost},
     maps::MM_PAGES,
     offsets::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP, RSS_BY_HELPER},
     slots::field,
@@ -20,6 +21,9 @@ use crate::{
 /// A count of resident pages changed.
 #[btf_tracepoint(function = "rss_stat")]
 pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
+    if is_off(SWITCH_MEM) {
+        return 0;
+    }
     let mm: *const u8 = ctx.arg(0);
     let kind: u32 = ctx.arg(1);
     let offset = match kind as usize {

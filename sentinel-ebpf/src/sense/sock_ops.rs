@@ -16,25 +16,31 @@ use aya_log_ebpf::debug;
 use sentinel_common::{
     loss,
     net::{
-        DIRECTION_OUT, Destination, NetCounters, PENDING_ATTEMPT, ROLE_ACCEPTED, ROLE_OPENED, SocketState, UNCOUNTED,
+        DIRECTION_OUT, Destination, NO_CONNECTION_COUNTED, NetCounters, PENDING_ATTEMPT, ROLE_ACCEPTED, ROLE_OPENED,
+        SocketState, UNCOUNTED,
     },
+    switch::SWITCH_NET,
 };
 
 use super::{
     destination,
     net::{counters, storage},
 };
-use crate::count::{add_atomic, lost};
+use crate::count::{add_atomic, is_off, lost};
 
 const CONTINUE: u32 = 1;
 
 /// Something happened to a TCP socket. Effect: none but the reports asked for.
 #[sock_ops]
 pub fn sock_ops(ctx: SockOpsContext) -> u32 {
+    if is_off(SWITCH_NET) {
+        uncounted(&ctx);
+        return CONTINUE;
+    }
     match ctx.op() {
-        BPF_SOCK_OPS_TCP_CONNECT_CB => connecting(&ctx),
+        BPF_SOCK_OPS_TCP_CONNECT_CB => began(&ctx, ROLE_OPENED, PENDING_ATTEMPT | UNCOUNTED),
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => connected(&ctx),
-        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => accepted(&ctx),
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => began(&ctx, ROLE_ACCEPTED, UNCOUNTED),
         BPF_SOCK_OPS_STATE_CB if ctx.arg(1) == BPF_TCP_CLOSE => closed(&ctx),
         BPF_SOCK_OPS_RETRANS_CB => retransmitted(&ctx),
         _ => {}
@@ -42,16 +48,36 @@ pub fn sock_ops(ctx: SockOpsContext) -> u32 {
     CONTINUE
 }
 
-/// `connect` was called. Its first packet, which follows at once, counts it for the socket's cgroup.
+/// `connect` was called, or a connection accepted. Its first packet, which follows at once, counts it for the socket's
+/// cgroup.
 #[inline(always)]
-fn connecting(ctx: &SockOpsContext) {
+fn began(ctx: &SockOpsContext, role: u8, flags: u8) {
     let Some(socket) = socket(ctx) else { return };
     *socket = SocketState {
-        role: ROLE_OPENED,
-        flags: PENDING_ATTEMPT | UNCOUNTED,
+        role,
+        flags,
         ..SocketState::default()
     };
     ask_for_reports(ctx);
+}
+
+/// While the sensor is switched off: who opened the socket is kept for later, and no attempt is left to be counted when
+/// the sensor is on again.
+#[cold]
+#[inline(never)]
+fn uncounted(ctx: &SockOpsContext) -> u32 {
+    match ctx.op() {
+        BPF_SOCK_OPS_TCP_CONNECT_CB => began(ctx, ROLE_OPENED, NO_CONNECTION_COUNTED),
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => began(ctx, ROLE_ACCEPTED, NO_CONNECTION_COUNTED),
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => {
+            if let Some(socket) = socket(ctx) {
+                socket.flags &= !(PENDING_ATTEMPT | UNCOUNTED);
+                socket.flags |= NO_CONNECTION_COUNTED;
+            }
+        }
+        _ => {}
+    }
+    CONTINUE
 }
 
 /// An attempt was answered.
@@ -62,18 +88,6 @@ fn connected(ctx: &SockOpsContext) {
         socket.flags &= !PENDING_ATTEMPT;
         add_atomic(&mut counters.connects, 1);
     }
-}
-
-/// A connection was accepted. Its first packet counts it for the socket's cgroup.
-#[inline(always)]
-fn accepted(ctx: &SockOpsContext) {
-    let Some(socket) = socket(ctx) else { return };
-    *socket = SocketState {
-        role: ROLE_ACCEPTED,
-        flags: UNCOUNTED,
-        ..SocketState::default()
-    };
-    ask_for_reports(ctx);
 }
 
 /// A socket closed: an attempt that is still under way has failed, and a request that was sent last has no answer.

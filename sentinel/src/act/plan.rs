@@ -170,6 +170,7 @@ pub(super) fn label(scope: &Scope) -> &str {
     match scope.kind {
         ScopeKind::Host => "host",
         ScopeKind::Other => "other",
+        ScopeKind::Agent => "agent",
         ScopeKind::Cgroup => &scope.path,
     }
 }

@@ -50,6 +50,7 @@ impl Config {
         config.false_alarms_per_week = top
             .number("false_alarms_per_week")?
             .unwrap_or(defaults.false_alarms_per_week);
+        config.cost_budget = top.number("cost_budget")?.unwrap_or(defaults.cost_budget);
         (config.listen, config.listen_token_file) = listen(&mut top)?;
         config.user = account(&mut top)?;
         config.heartbeat_file = file(&mut top, "heartbeat_file")?;

@@ -141,6 +141,7 @@ pub const KEYS: &[Key] = &[
     key("", "max_cgroups", Kind::Integer(16, 65_535), "cgroups"),
     key("", "autonomy", Kind::Word(AUTONOMY), ""),
     key("", "false_alarms_per_week", Kind::Number(0.001, 1000.0), "1/week"),
+    key("", "cost_budget", Kind::Number(0.01, 100.0), "% of a CPU"),
     key("", "listen", Kind::Text(LISTEN), ""),
     key(
         "",

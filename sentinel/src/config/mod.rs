@@ -107,6 +107,8 @@ pub struct Config {
     pub autonomy: Autonomy,
     /// False alarms accepted per week of this host; 0.001 to 1000. The rarity that signs need follows from it. Default 1.
     pub false_alarms_per_week: f64,
+    /// What the agent and its programs may cost, percent of one CPU, for the whole host; 0.01 to 100. Default 0.5.
+    pub cost_budget: f64,
     /// Where page, API and metrics are served. Default `127.0.0.1:9464`.
     pub listen: Listen,
     /// File with the token that a viewer must present; `None`: none is asked for. Needed where `listen` is not local.
@@ -348,6 +350,7 @@ impl Default for Config {
             max_cgroups: 1024,
             autonomy: Autonomy::Observe,
             false_alarms_per_week: 1.0,
+            cost_budget: 0.5,
             listen: Listen::default(),
             listen_token_file: None,
             user: None,

@@ -129,6 +129,7 @@ impl Config {
             ("", "max_cgroups") => self.max_cgroups.to_string(),
             ("", "autonomy") => self.autonomy.name().into(),
             ("", "false_alarms_per_week") => self.false_alarms_per_week.to_string(),
+            ("", "cost_budget") => self.cost_budget.to_string(),
             ("", "listen") => self.listen.to_string(),
             ("", "listen_token_file") => path(self.listen_token_file.as_deref()),
             ("", "user") => self.user.as_ref().map_or_else(|| "-".into(), |user| user.name.clone()),

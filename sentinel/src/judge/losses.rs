@@ -73,6 +73,7 @@ fn matters(kind: &str, signal: Signal) -> bool {
         Signal::Jitter => &JITTER,
         Signal::Fever => &FEVER,
         Signal::Amplification => &AMPLIFICATION,
+        Signal::Cost => &[],
     };
     ALL.contains(&kind) || own.contains(&kind)
 }

@@ -14,6 +14,7 @@ mod incident;
 mod jitter;
 pub mod learned;
 mod losses;
+pub mod own_cost;
 mod portrait;
 mod report;
 mod rest;
@@ -127,6 +128,7 @@ pub struct Judge {
     read_ns: [Option<u64>; 3],
     zero: Zero,
     remembered: Remembered,
+    own_level: Level,
 }
 
 impl Judge {
@@ -146,7 +148,13 @@ impl Judge {
             read_ns: [None; 3],
             zero: Zero::default(),
             remembered: Remembered::default(),
+            own_level: Level::Nominal,
         }
+    }
+
+    /// What the agent says about its own cost, numbered among the other verdicts.
+    pub fn about_itself(&mut self, cost: &own_cost::Cost, now: Now) -> Verdict {
+        own_cost::verdict(&mut self.reporter, cost, &mut self.own_level, now)
     }
 
     /// Judges by other thresholds from the next sample on; what was learned stays. Which signals are judged, and how often,
@@ -251,6 +259,7 @@ impl Judge {
         let scopes = wanted.iter().filter_map(|key| match key.0 {
             ScopeKind::Host => self.host.as_deref(),
             ScopeKind::Cgroup | ScopeKind::Other => self.scopes.get(*key),
+            ScopeKind::Agent => None,
         });
         let portraits = scopes.map(|state| state.portrait(&self.context)).collect();
         standing.worst = states.into_iter().next();

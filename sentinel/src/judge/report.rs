@@ -35,7 +35,7 @@ pub(super) struct Statement {
     /// The incident it belongs to.
     pub(super) incident: Option<verdict::Incident>,
     /// What the thresholds follow from.
-    pub(super) calibration: verdict::Calibration,
+    pub(super) calibration: Option<verdict::Calibration>,
     /// Counts lost in the window.
     pub(super) lost: u64,
     /// One sentence.
@@ -84,7 +84,7 @@ impl Reporter {
             baseline: evidence.baseline,
             sigma: evidence.sigma,
             rarity: evidence.rarity,
-            calibration: Some(statement.calibration),
+            calibration: statement.calibration,
             velocity_per_s: evidence.velocity_per_s,
             acceleration_per_s2: evidence.acceleration_per_s2,
             forecast: evidence.forecast,
@@ -138,6 +138,7 @@ const fn scope_kind(kind: ScopeKind) -> &'static str {
         ScopeKind::Host => "host",
         ScopeKind::Cgroup => "cgroup",
         ScopeKind::Other => "other",
+        ScopeKind::Agent => "agent",
     }
 }
 
@@ -148,6 +149,7 @@ pub const fn unit(signal: Signal) -> &'static str {
         Signal::Jitter => "ms",
         Signal::Fever => "MB/s",
         Signal::Amplification => "ratio",
+        Signal::Cost => "%",
     }
 }
 
@@ -170,6 +172,8 @@ pub(super) fn summary(
                 Signal::Jitter => jitter(&name, cause, evidence),
                 Signal::Fever => fever(&name, cause, evidence),
                 Signal::Amplification => amplification(&name, cause, evidence),
+                // Written by `own_cost`.
+                Signal::Cost => String::new(),
             };
             sentence + &behind(scope, signal, cause, context)
         }

@@ -131,7 +131,7 @@ impl Desk<'_> {
             cause: said.cause,
             evidence,
             incident,
-            calibration: context.calibration.published(),
+            calibration: Some(context.calibration.published()),
             lost: self.lost[signal as usize],
             summary,
         };
@@ -254,7 +254,7 @@ impl ScopeState {
                 context.leak_named |= finding.cause == Cause::Leak;
             }
             ScopeKind::Other => finding = finding.at_most(Level::Watch),
-            ScopeKind::Host => {}
+            ScopeKind::Host | ScopeKind::Agent => {}
         }
         if let Some(said) = track.settle(desk.now, reading, finding, Some(track.judge.value()), desk.config) {
             let evidence = track.judge.evidence(context);

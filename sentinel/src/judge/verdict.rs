@@ -88,7 +88,7 @@ pub struct Verdict {
     pub summary: String,
 }
 
-/// The three signals.
+/// The three signals of a scope, and what the agent says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
@@ -98,10 +98,12 @@ pub enum Signal {
     Fever,
     /// Work going out per work coming in.
     Amplification,
+    /// What the agent itself costs; of the scope `agent` alone.
+    Cost,
 }
 
 impl Signal {
-    /// All of them, in the order they are shown.
+    /// Those that scopes are judged by, in the order they are shown.
     pub const ALL: [Self; 3] = [Self::Jitter, Self::Fever, Self::Amplification];
 
     /// The name on every surface.
@@ -111,6 +113,7 @@ impl Signal {
             Self::Jitter => "jitter",
             Self::Fever => "fever",
             Self::Amplification => "amplification",
+            Self::Cost => "cost",
         }
     }
 }
@@ -169,6 +172,8 @@ pub enum Cause {
     FanOut,
     /// The scope sends and hardly receives.
     Flood,
+    /// The agent would cost more than its budget.
+    OverBudget,
     /// Not enough to say.
     #[default]
     Undetermined,
@@ -190,6 +195,7 @@ impl Cause {
             Self::RetryStorm => "retry_storm",
             Self::FanOut => "fan_out",
             Self::Flood => "flood",
+            Self::OverBudget => "over_budget",
             Self::Undetermined => "undetermined",
         }
     }

@@ -13,6 +13,7 @@ use sentinel_common::{
     names,
     net::{DESTINATIONS_ENTRIES, Destination, DestinationCounters, NetCounters},
     sched::{CpuState, RunQueueCounters, SchedCounters, TASK_WAITS_ENTRIES, TaskWait},
+    switch::SWITCHES_ENTRIES,
 };
 
 /// The kernel's own record of a map, about.
@@ -70,10 +71,11 @@ pub fn maps(cpus: u32, max_cgroups: u32) -> Vec<MapSize> {
         map(names::MEM, cpus * slots, size_of::<MemCounters>(), Kind::Mapped),
         // One bank more: the one that all CPUs share.
         map(names::NET, (cpus + 1) * slots, size_of::<NetCounters>(), Kind::Mapped),
+        map(names::SWITCHES, SWITCHES_ENTRIES, size_of::<u32>(), Kind::Array),
         map(names::RUN_QUEUE, cpus, size_of::<RunQueueCounters>(), Kind::Mapped),
         map(names::LOSS, cpus * LOSSES as u32, size_of::<u64>(), Kind::Mapped),
         map(names::SLOT_OWNERS, slots, size_of::<SlotOwner>(), Kind::Mapped),
-        map(names::CPU_STATE, cpus, size_of::<CpuState>(), Kind::Array),
+        map(names::CPU_STATE, cpus, size_of::<CpuState>(), Kind::Mapped),
         map(
             names::TASK_WAITS,
             TASK_WAITS_ENTRIES,
@@ -115,6 +117,7 @@ pub(super) fn follows_the_machine(map: &MapSize) -> bool {
         names::BUDGETS,
         names::DESTINATIONS,
         names::EVENTS,
+        names::SWITCHES,
         LOG_RECORDS,
     ]
     .contains(&map.name)

@@ -17,6 +17,7 @@ mod object;
 mod offsets;
 mod pace;
 pub mod support;
+mod timing;
 mod watch;
 
 pub use attach::RUN_QUEUE_HZ;
@@ -26,3 +27,4 @@ pub use error::{KernelError, describe};
 pub use layout::missing;
 pub use object::{Kernel, Options, ProgramFacts, Sensor};
 pub use pace::Pace;
+pub use timing::{OF_MEM, OF_NET, OF_SCHED, Ran, Timed};

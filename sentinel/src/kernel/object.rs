@@ -22,6 +22,7 @@ use super::{
     KernelError, give_back,
     layout::{self, Layout},
     mapped::Mapped,
+    timing::Timing,
     watch::{Attachment, Runs},
 };
 
@@ -75,8 +76,11 @@ pub struct Kernel {
     pub(super) runs: Vec<Runs>,
     pub(super) left_out: [u64; LOSS_KINDS],
     pub(super) cpu_times: Option<File>,
+    pub(super) timing: Option<Timing>,
+    pub(super) switches: Array<MapData, u32>,
     pub(super) cpus: u32,
     pub(super) slots: u32,
+    pub(super) cpu_state: Mapped<CpuState>,
     pub(super) sched: Mapped<SchedCounters>,
     pub(super) run_queue: Mapped<RunQueueCounters>,
     pub(super) mem: Mapped<MemCounters>,
@@ -112,6 +116,7 @@ impl Kernel {
         }
         tell_banks(&mut ebpf, cpus, slots)?;
         let mut kernel = Self {
+            cpu_state: Mapped::new(&ebpf, names::CPU_STATE, cpus)?,
             sched: Mapped::new(&ebpf, names::SCHED, cpus * slots)?,
             run_queue: Mapped::new(&ebpf, names::RUN_QUEUE, cpus)?,
             mem: Mapped::new(&ebpf, names::MEM, cpus * slots)?,
@@ -128,12 +133,15 @@ impl Kernel {
             runs: Vec::new(),
             left_out: [0; LOSS_KINDS],
             cpu_times: File::open(CPU_TIMES).ok(),
+            timing: None,
+            switches: Array::try_from(take(&mut ebpf, names::SWITCHES)?).map_err(|e| map_error(&e))?,
             cpus,
             slots,
             ebpf,
         };
         kernel.attach(options, &layout, &kernel_btf)?;
         kernel.find_watched();
+        kernel.begin_timing(&kernel_btf);
         drop((btf, kernel_btf, layout));
         give_back::after_start();
         Ok(kernel)
@@ -216,6 +224,6 @@ fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, KernelError> {
         .ok_or_else(|| KernelError::NoField(format!("map {name}")))
 }
 
-fn map_error(error: &MapError) -> KernelError {
+pub(super) fn map_error(error: &MapError) -> KernelError {
     KernelError::Object(error.to_string())
 }

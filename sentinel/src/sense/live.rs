@@ -4,6 +4,7 @@
 //! what is read in between: the scheduler and network sensors, which cost no system call. Out: one [`Sample`]. Never
 //! judges.
 
+mod cost;
 mod destinations;
 mod gone;
 mod programs;
@@ -17,6 +18,7 @@ use sentinel_common::{
     sched::{RunQueueCounters, SchedCounters},
 };
 
+use self::cost::Costs;
 use super::{
     Source,
     cgroups::Cgroups,
@@ -25,6 +27,7 @@ use super::{
     liveness::{Change, Sampling, Switches},
     sample::{Elapsed, Host, Net, Sample, Sched, ScopeKind, ScopeSample},
     slots::Slots,
+    spare::{ProgramShares, Spared},
 };
 use crate::{
     kernel::{Kernel, RUN_QUEUE_HZ},
@@ -68,6 +71,7 @@ pub struct Live {
     measures: Measures,
     sampling: Sampling,
     switches: Switches,
+    costs: Costs,
     /// Events that had been dropped when the last look for cgroups that are gone began, and the tick at which it is to end.
     swept_at_drops: u64,
     swept_by_tick: u64,
@@ -127,6 +131,7 @@ impl Live {
             measures,
             sampling: Sampling::new(RUN_QUEUE_HZ),
             switches: Switches::default(),
+            costs: Costs::default(),
             swept_at_drops: 0,
             swept_by_tick: 0,
         }
@@ -242,6 +247,18 @@ impl Source for Live {
         self.look_whether_programs_run(now)
     }
 
+    fn program_shares(&self) -> ProgramShares {
+        self.shares()
+    }
+
+    fn sparable(&self) -> Spared {
+        self.can_be_spared()
+    }
+
+    fn spare(&mut self, spared: Spared, now: Now) {
+        self.leave_out(spared, now);
+    }
+
     fn read(&mut self, now: Now, tick: bool) -> Sample {
         // Owners first: a cgroup that came and went since the last reading must be known to be retired.
         self.slots.refresh(&self.kernel, &mut self.cgroups, now.monotonic_ns);
@@ -296,6 +313,7 @@ impl Source for Live {
         }
         self.read_destinations(&mut sample, &slots);
         sample.elapsed = self.elapsed(now.monotonic_ns, tick);
+        self.count_cost(&sample.host, now, tick);
         if let Some(sched) = &sample.host.sched {
             self.switches.count(sched.waits);
         }

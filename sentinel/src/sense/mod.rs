@@ -9,15 +9,20 @@ pub mod liveness;
 pub mod mount;
 pub mod naming;
 pub mod origin;
+mod price;
 pub mod record;
 pub mod replay;
 pub mod sample;
 pub mod series;
 mod slots;
+pub mod spare;
 
 pub use sample::Sample;
 
-use self::liveness::Change;
+use self::{
+    liveness::Change,
+    spare::{ProgramShares, Spared},
+};
 use crate::time::Now;
 
 /// Where samples come from: the running kernel. The edge at which tests put their own.
@@ -29,4 +34,17 @@ pub trait Source {
     fn changed(&mut self, _now: Now) -> Option<Change> {
         None
     }
+
+    /// What the programs took between the last two ticks.
+    fn program_shares(&self) -> ProgramShares {
+        ProgramShares::default()
+    }
+
+    /// Sensors that can be left out and taken up again.
+    fn sparable(&self) -> Spared {
+        Spared::default()
+    }
+
+    /// Leaves these sensors out from now on, and takes the others up again.
+    fn spare(&mut self, _spared: Spared, _now: Now) {}
 }

@@ -218,6 +218,7 @@ impl Scope {
         match self.kind {
             ScopeKind::Host => "host",
             ScopeKind::Other => "other",
+            ScopeKind::Agent => "sentinel",
             ScopeKind::Cgroup if self.path == "/" => "/",
             ScopeKind::Cgroup => self.path.rsplit('/').next().unwrap_or(&self.path),
         }
@@ -235,6 +236,8 @@ pub enum ScopeKind {
     Cgroup,
     /// What belongs to no slot: cgroups beyond `max_cgroups`, interrupts on idle CPUs.
     Other,
+    /// The agent, in what it says about itself.
+    Agent,
 }
 
 /// Scheduler counts, see `sentinel_common::sched::SchedCounters`.

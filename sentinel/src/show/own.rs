@@ -5,7 +5,7 @@ use std::{fs::File, os::unix::fs::FileExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::time;
+use crate::{sense::spare::ProgramShares, time};
 
 /// What the process uses. `None` until it was measured twice, or where the kernel does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,18 @@ pub struct Own {
     pub cpu_share: Option<f64>,
     /// Resident memory, bytes.
     pub resident_bytes: Option<u64>,
+    /// Shares of one CPU that its programs took inside the kernel between the last two ticks, by what they watch.
+    #[serde(default)]
+    pub programs: ProgramShares,
+    /// Process and programs together, in the mean of the last seconds, share of one CPU.
+    #[serde(default)]
+    pub cost_share: Option<f64>,
+    /// What that may be, share of one CPU.
+    #[serde(default)]
+    pub budget_share: Option<f64>,
+    /// How many things are left out so that it holds: readings between ticks, pages, packets.
+    #[serde(default)]
+    pub left_out: u32,
 }
 
 /// Measures it.
@@ -51,8 +63,17 @@ impl Meter {
             cpu_s: Some(used_ns as f64 / 1e9),
             cpu_share: share.or(self.own.cpu_share),
             resident_bytes: self.resident_bytes(),
+            ..self.own
         };
         self.own
+    }
+
+    /// What is held against the budget.
+    pub const fn hold(&mut self, programs: ProgramShares, cost_share: f64, budget_share: f64, left_out: u32) {
+        self.own.programs = programs;
+        self.own.cost_share = Some(cost_share);
+        self.own.budget_share = Some(budget_share);
+        self.own.left_out = left_out;
     }
 
     /// What was measured last.

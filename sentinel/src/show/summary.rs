@@ -142,7 +142,14 @@ fn own(document: &Document) -> String {
         || "-".to_owned(),
         |bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
     );
-    format!("sentinel itself: {share} of one CPU, {memory}\n")
+    let programs = match own.programs.sum() {
+        sum if sum > 0.0 => format!(", its programs in the kernel {:.2} %", 100.0 * sum),
+        _ => String::new(),
+    };
+    let budget = own
+        .budget_share
+        .map_or_else(String::new, |budget| format!(", budget {:.2} %", 100.0 * budget));
+    format!("sentinel itself: {share} of one CPU{programs}{budget}, {memory}\n")
 }
 
 /// `42 s`, `12 min`, `3.5 h`, `2.1 d`.

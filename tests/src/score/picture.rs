@@ -166,7 +166,8 @@ const fn colour(signal: Signal) -> RGBColor {
     match signal {
         Signal::Jitter => JITTER,
         Signal::Fever => FEVER,
-        Signal::Amplification => AMPLIFICATION,
+        // No scope has a cost: it would be drawn, if ever, as the last.
+        Signal::Amplification | Signal::Cost => AMPLIFICATION,
     }
 }
 

@@ -233,10 +233,10 @@ pub(super) fn measured(sample: &Sample, cgroup_id: u64) -> Measured {
     part.map_or_else(Measured::default, |part| Measured::of(&part, &sample.elapsed))
 }
 
-/// The sensor a signal rests on.
+/// The sensor a signal rests on; attribution, for what the agent says about itself.
 const fn sensor(signal: Signal) -> &'static str {
     match signal {
-        Signal::Jitter => "sched",
+        Signal::Jitter | Signal::Cost => "sched",
         Signal::Fever => "mem",
         Signal::Amplification => "net",
     }

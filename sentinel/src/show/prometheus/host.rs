@@ -30,6 +30,15 @@ pub(super) const HOST: &[Metric] = metrics![
     Counter, "sentinel_ticks", "", NONE, "Ticks", |view, out| out.add(&[], view.document.agent.ticks as f64);
     Counter, "sentinel_late_ticks", "", NONE, "Ticks that began later than half an interval after their time", |view, out| out.add(&[], view.document.agent.late_ticks as f64);
     Counter, "sentinel_cpu", "seconds", NONE, "CPU time of the agent, all its threads; its programs in the kernel are not in it", |view, out| out.add(&[], view.document.agent.own.cpu_s);
+    Gauge, "sentinel_programs_cpu", "ratio", &["sensor"], "Share of one CPU that the agent's programs took inside the kernel between the last two ticks, by sensor; missing while it is not known", |view, out| {
+        let programs = view.document.agent.own.programs;
+        for (sensor, share) in [("sched", programs.sched), ("mem", programs.mem), ("net", programs.net)] {
+            out.add(&[sensor], share);
+        }
+    };
+    Gauge, "sentinel_cost", "ratio", NONE, "Share of one CPU that the agent and its programs cost, in the mean of the last seconds", |view, out| out.add(&[], view.document.agent.own.cost_share);
+    Gauge, "sentinel_cost_budget", "ratio", NONE, "Share of one CPU that they may cost", |view, out| out.add(&[], view.document.agent.own.budget_share);
+    Gauge, "sentinel_left_out", "", NONE, "How many of readings between ticks, pages and packets are left out so that the budget holds", |view, out| out.add(&[], Some(f64::from(view.document.agent.own.left_out)));
     Gauge, "sentinel_resident_memory", "bytes", NONE, "Resident memory of the agent", |view, out| out.add(&[], view.document.agent.own.resident_bytes.map(|bytes| bytes as f64));
     Counter, "sentinel_lost", "", &["kind"], "What was lost or missed in the kernel, by kind; kinds that never happened are absent", |view, out| {
         view.document.losses.iter().for_each(|(kind, count)| out.add(&[kind], *count as f64));

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 use super::*;
 use crate::{
     judge::verdict::{Baseline, Forecast, ForecastScore, Level, Phase, Risk, Signal},
+    sense::spare::ProgramShares,
     show::{
         own::Own,
         samples::{self, HOSTILE},
@@ -25,6 +26,14 @@ fn full(x: u32) -> (Document, Served) {
         cpu_s: Some(number),
         cpu_share: Some(number),
         resident_bytes: Some(count),
+        programs: ProgramShares {
+            sched: Some(number),
+            mem: Some(number),
+            net: Some(number),
+        },
+        cost_share: Some(number),
+        budget_share: Some(number),
+        left_out: u32::from(x),
     };
     document.agent.surfaces = vec![SurfaceState {
         name: "journald".to_owned(),

@@ -35,7 +35,7 @@ impl Sort {
             Self::Name => Self::By(Signal::Jitter),
             Self::By(Signal::Jitter) => Self::By(Signal::Fever),
             Self::By(Signal::Fever) => Self::By(Signal::Amplification),
-            Self::By(Signal::Amplification) => Self::Exhaustion,
+            Self::By(Signal::Amplification | Signal::Cost) => Self::Exhaustion,
             Self::Exhaustion => Self::Severity,
         }
     }

@@ -1,0 +1,165 @@
+//! What the programs take inside the kernel, while the kernel times them, and how they are switched off.
+//!
+//! Timing every program on the host costs each run of each of them some fifty nanoseconds, so it goes on for as short as can
+//! be, and only once: it takes a right that the agent gives up. An empty program is timed beside the others, and what it
+//! takes is what timing takes. Never decides how long, nor what is switched off.
+
+use std::{fs::File, os::fd::OwnedFd};
+
+use aya::{
+    programs::BtfTracePoint,
+    sys::{Stats, enable_stats},
+};
+use sentinel_common::switch::OFF;
+
+use super::{
+    Kernel, KernelError,
+    object::map_error,
+    watch::{Told, descriptors, field},
+};
+
+/// Runs while the kernel does not time them, and takes nothing else.
+const REFERENCE: &str = "reference";
+/// Index in [`Timed::programs`] of what runs at switches of tasks.
+pub const OF_SCHED: usize = 0;
+/// Of what runs at pages.
+pub const OF_MEM: usize = 1;
+/// Of what runs at packets and connections.
+pub const OF_NET: usize = 2;
+
+/// Programs, with the sensor they belong to. Those that run rarely are left out.
+const PROGRAMS: [(&str, usize); 7] = [
+    ("sched_switch", OF_SCHED),
+    ("mm_page_alloc", OF_MEM),
+    ("mm_page_free", OF_MEM),
+    ("rss_stat", OF_MEM),
+    ("ingress", OF_NET),
+    ("egress", OF_NET),
+    ("sock_ops", OF_NET),
+];
+const TIME: &str = "run_time_ns";
+const COUNT: &str = "run_cnt";
+
+/// Programs that are being timed. Dropping it ends that, for the whole host.
+pub(super) struct Timing {
+    _on: OwnedFd,
+    reference: Told,
+    told: Vec<(usize, Told)>,
+}
+
+/// Runs that were timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// How many.
+    pub runs: u64,
+    /// What they took, nanoseconds, with what timing them took.
+    pub ns: u64,
+}
+
+/// What was timed since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timed {
+    /// An empty program.
+    pub reference: Ran,
+    /// The programs of each sensor.
+    pub programs: [Ran; 3],
+}
+
+impl Told {
+    fn ran(&self) -> Option<Ran> {
+        Some(Ran {
+            runs: self.number(COUNT)?,
+            ns: self.number(TIME)?,
+        })
+    }
+}
+
+impl Kernel {
+    /// Lets the kernel time the programs from now on, or notes why it does not.
+    pub(super) fn begin_timing(&mut self, btf: &aya::Btf) {
+        match self.try_timing(btf) {
+            Ok(timing) => self.timing = Some(timing),
+            Err(error) => tracing::warn!(
+                "what the programs cost is not known, and the budget is held by what the agent itself takes: {error}"
+            ),
+        }
+    }
+
+    fn try_timing(&mut self, btf: &aya::Btf) -> Result<Timing, KernelError> {
+        let on = enable_stats(Stats::RunTime).map_err(|error| {
+            KernelError::Object(format!(
+                "this kernel does not time programs (5.8 and later do): {error}"
+            ))
+        })?;
+        self.tracepoint_at(REFERENCE, "sched_switch", btf)?;
+        let id = |name: &str| Some(u64::from(self.ebpf.program(name)?.info().ok()?.id()));
+        let programs: Vec<_> = PROGRAMS
+            .iter()
+            .filter_map(|(name, sensor)| Some((*sensor, id(name)?)))
+            .collect();
+        let reference = id(REFERENCE);
+        let (mut told, mut empty) = (Vec::new(), None);
+        for (path, text) in descriptors() {
+            let (Some(program), None) = (field(&text, "prog_id"), field(&text, "link_id")) else {
+                continue;
+            };
+            let Ok(file) = File::open(&path).map(Told) else {
+                continue;
+            };
+            if Some(program) == reference {
+                empty = Some(file);
+            } else if let Some((sensor, _)) = programs.iter().find(|(_, id)| *id == program) {
+                told.push((*sensor, file));
+            }
+        }
+        Ok(Timing {
+            _on: on,
+            reference: empty
+                .ok_or_else(|| KernelError::Object("this kernel does not tell what programs take".into()))?,
+            told,
+        })
+    }
+
+    /// What was timed since the start; `None` while nothing is. One system call for each program.
+    #[must_use]
+    pub fn timed(&self) -> Option<Timed> {
+        let timing = self.timing.as_ref()?;
+        let mut timed = Timed {
+            reference: timing.reference.ran()?,
+            ..Timed::default()
+        };
+        for (sensor, told) in &timing.told {
+            let (ran, sum) = (told.ran()?, &mut timed.programs[*sensor]);
+            sum.runs += ran.runs;
+            sum.ns += ran.ns;
+        }
+        Some(timed)
+    }
+
+    /// Ends the timing of programs, and takes the empty one away.
+    pub fn end_timing(&mut self) {
+        if self.timing.take().is_some()
+            && let Some(program) = self.ebpf.program_mut(REFERENCE)
+            && let Ok(program) = <&mut BtfTracePoint>::try_from(program)
+            && let Err(error) = program.unload()
+        {
+            tracing::warn!(%error, "an empty program stays until the agent ends");
+        }
+    }
+
+    /// Runs of the programs of packets.
+    #[must_use]
+    pub fn packet_runs(&self) -> u64 {
+        let states = (0..self.cpus).filter_map(|cpu| self.cpu_state.get(cpu));
+        states.map(|state| state.packet_runs).fold(0, u64::wrapping_add)
+    }
+
+    /// Switches the programs of one of [`sentinel_common::switch`]'s indices off, or on again.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn switch(&mut self, sensor: u32, off: bool) -> Result<(), KernelError> {
+        let word = if off { OFF } else { 0 };
+        self.switches.set(sensor, word, 0).map_err(|e| map_error(&e))
+    }
+}

@@ -1,0 +1,104 @@
+//! What the programs cost, and leaving some of them out. Decides neither how much is too much nor what is left out.
+
+use sentinel_common::switch::{SWITCH_MEM, SWITCH_NET};
+
+use super::Live;
+use crate::{
+    kernel::{OF_MEM, OF_NET, OF_SCHED},
+    sense::{
+        price::{Prices, SENSORS},
+        sample::Host,
+        spare::{ProgramShares, Spared},
+    },
+    time::Now,
+};
+
+/// What events cost, and how many there were since the last tick.
+#[derive(Debug, Default)]
+pub(super) struct Costs {
+    prices: Prices,
+    events: [u64; SENSORS],
+    packet_runs: u64,
+    tick_ns: Option<u64>,
+    shares: ProgramShares,
+    spared: Spared,
+}
+
+impl Live {
+    /// Counts what a reading has found; at a tick, what it cost.
+    pub(super) fn count_cost(&mut self, host: &Host, now: Now, tick: bool) {
+        let costs = &mut self.costs;
+        costs.events[OF_SCHED] += host.sched.as_ref().map_or(0, |sched| sched.waits);
+        let blocks = |by_order: &[u64]| by_order.iter().sum::<u64>();
+        costs.events[OF_MEM] += host
+            .mem
+            .as_ref()
+            .map_or(0, |mem| blocks(&mem.allocated) + blocks(&mem.freed));
+        if !tick {
+            return;
+        }
+        let runs = self.kernel.packet_runs();
+        costs.events[OF_NET] = runs.wrapping_sub(costs.packet_runs);
+        costs.packet_runs = runs;
+        let events = std::mem::take(&mut costs.events);
+        let Some(before_ns) = costs.tick_ns.replace(now.monotonic_ns) else {
+            self.learn_prices(now);
+            return;
+        };
+        costs.prices.count(events);
+        let elapsed_ns = now.monotonic_ns.saturating_sub(before_ns);
+        let shares = costs.prices.shares(events, elapsed_ns);
+        let share = |sensor: usize, runs: bool| shares[sensor].filter(|_| runs);
+        costs.shares = ProgramShares {
+            // Where its own signal is off the switch hook attributes for the others, and is not known.
+            sched: share(OF_SCHED, self.measures.sched),
+            mem: share(OF_MEM, self.measures.mem),
+            net: share(OF_NET, self.measures.net),
+        };
+        self.learn_prices(now);
+    }
+
+    fn learn_prices(&mut self, now: Now) {
+        if let Some(timed) = self.kernel.timed()
+            && self.costs.prices.learn(&timed, now.monotonic_ns)
+        {
+            self.kernel.end_timing();
+        }
+    }
+
+    pub(super) const fn shares(&self) -> ProgramShares {
+        self.costs.shares
+    }
+
+    /// What runs, or only does not because it is left out.
+    pub(super) const fn can_be_spared(&self) -> Spared {
+        let spared = self.costs.spared;
+        Spared {
+            mem: self.measures.mem || spared.mem,
+            net: self.measures.net || spared.net,
+        }
+    }
+
+    /// A sensor that is taken up again begins with this moment: nothing was counted while it was left out.
+    pub(super) fn leave_out(&mut self, wanted: Spared, now: Now) {
+        let before = self.costs.spared;
+        self.turn(SWITCH_MEM, before.mem, wanted.mem);
+        self.turn(SWITCH_NET, before.net, wanted.net);
+        if before.mem != wanted.mem {
+            self.measures.mem = !wanted.mem;
+        }
+        if before.net != wanted.net {
+            self.measures.net = !wanted.net;
+            self.last.net_ns = Some(now.monotonic_ns);
+        }
+        self.costs.spared = wanted;
+    }
+
+    fn turn(&mut self, switch: u32, before: bool, off: bool) {
+        if before != off
+            && let Err(error) = self.kernel.switch(switch, off)
+        {
+            tracing::warn!(%error, "a sensor is not read, but its programs go on");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Contract: sentinel knows what it costs and keeps to its budget: it leaves something out in the declared order, says so in a
+//! verdict about itself and on every surface, and takes it up again when it may.
+//!
+//! Needs root and `bpftool`.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal as Posix;
+use sentinel::{
+    judge::verdict::{Cause, Level, Signal},
+    sense::sample::ScopeKind,
+};
+use sentinel_tests::{
+    agent::{Agent, Options, Seen},
+    bpf::{Objects, bpftool},
+    cgroup::Family,
+    http, wait,
+    workload::Workload,
+};
+use serde_json::Value;
+
+/// Ten seconds before anything is judged, and some to average.
+const LIMIT: Duration = Duration::from_secs(45);
+/// What is left out is tried again after half a minute.
+const PAUSE: Duration = Duration::from_secs(75);
+
+fn about_itself(seen: &Seen) -> bool {
+    seen.verdict.signal == Signal::Cost
+}
+
+/// Whether the verdict lists what is left out.
+fn without(seen: &Seen, step: &str) -> bool {
+    seen.verdict.features.contains_key(&format!("without_{step}"))
+}
+
+fn metrics(agent: &Agent) -> Result<String> {
+    Ok(http::get(agent.address()?, "/metrics")?.body)
+}
+
+/// Loads of pages and of packets, for long enough.
+fn loads(family: &Family) -> Result<[Workload; 3]> {
+    let scope = family.cgroup("load")?;
+    let pages = Workload::start(&scope, &["pages", "--seconds", "180"])?;
+    let server = Workload::start(&scope, &["http-backend", "--seconds", "180"])?;
+    let to = server.listen()?.to_string();
+    let client = Workload::start(
+        &scope,
+        &["http-client", "--to", &to, "--rps", "500", "--seconds", "180"],
+    )?;
+    Ok([pages, server, client])
+}
+
+fn reload(agent: &mut Agent, toml: &str) -> Result<()> {
+    fs::write(agent.dir().join("sentinel.toml"), toml)?;
+    agent.signal(Posix::SIGHUP)
+}
+
+#[test]
+fn a_budget_is_held_by_leaving_out_what_was_declared_and_what_was_left_out_comes_back() -> Result<()> {
+    let family = Family::new()?;
+    let _loads = loads(&family)?;
+    let tight = "cost_budget = 0.01\n";
+    let mut agent = Options::new()?.config(tight).listen("127.0.0.1:0").start()?;
+
+    let all = |seen: &Seen| {
+        about_itself(seen)
+            && ["readings", "pages", "packets"]
+                .into_iter()
+                .all(|step| without(seen, step))
+    };
+    let last = agent
+        .find(LIMIT, all)
+        .with_context(|| format!("nothing is left out: {:?}", agent.stderr()))?;
+    let verdict = &last.verdict;
+    assert_eq!(
+        (verdict.scope.kind, verdict.level, verdict.cause),
+        (ScopeKind::Agent, Level::Watch, Cause::OverBudget)
+    );
+    assert!(verdict.plan.is_empty() && verdict.unit == "%");
+    let verdicts = agent.verdicts();
+    let first = verdicts.iter().find(|seen| about_itself(seen)).context("a first one")?;
+    let programs = ["sched", "mem", "net"].map(|sensor| format!("{sensor}_programs_share"));
+    ensure!(
+        programs
+            .iter()
+            .all(|name| first.verdict.features.get(name).is_some_and(|share| *share > 0.0)),
+        "what the programs cost was measured: {:?}",
+        first.verdict.features
+    );
+
+    // Both sensors say why they do not run, what they would have measured is unknown, and the switches go on.
+    let address = agent.address()?;
+    let state = || http::state(address);
+    let left_out = |state: &Value, sensor: &str| {
+        let listed = state["unavailable"].as_array().into_iter().flatten();
+        listed.into_iter().any(|one| {
+            one["sensor"] == sensor
+                && one["reason"]
+                    .as_str()
+                    .is_some_and(|reason| reason.contains("cost_budget"))
+        })
+    };
+    let told = |state: &Value| {
+        let rates = &state["host"]["rates"];
+        left_out(state, "mem")
+            && left_out(state, "net")
+            && rates["packets_per_s"].is_null()
+            && rates["waiting_ms_per_s"].is_number()
+    };
+    ensure!(
+        wait::until_true(LIMIT, || state().is_ok_and(|state| told(&state))),
+        "{}",
+        state()?
+    );
+    assert_eq!(http::series(&metrics(&agent)?, "sentinel_left_out"), Some(3.0));
+    ensure!(
+        !metrics(&agent)?.contains("sensor=\"net\"} "),
+        "no share of what does not run"
+    );
+
+    // Packets are not counted, whoever reads.
+    let before = runs_of_packets(&agent)?;
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(runs_of_packets(&agent)?, before, "packets are still counted");
+
+    // The kernel is not asked to time programs any more, and the empty one is gone.
+    let held = Objects::of_process(agent.pid())?;
+    let left = bpftool(&["prog", "show"])?;
+    let mut names = left.as_array().into_iter().flatten();
+    let empty =
+        names.any(|one| one["name"] == "reference" && one["id"].as_u64().is_some_and(|id| held.programs.contains(&id)));
+    ensure!(!empty, "the empty program is still loaded");
+
+    // Another budget holds from the next tick on, and what was left out last comes back first.
+    let said = agent.said();
+    reload(&mut agent, "cost_budget = 100.0\n")?;
+    let back = |seen: &Seen| about_itself(seen) && !without(seen, "packets") && without(seen, "pages");
+    let begun = Instant::now();
+    agent
+        .find_since(said, PAUSE, back)
+        .with_context(|| format!("packets do not come back; after {:?}", begun.elapsed()))?;
+    let counts =
+        |state: &Value| !left_out(state, "net") && state["host"]["rates"]["packets_per_s"].as_f64() > Some(100.0);
+    ensure!(
+        wait::until_true(LIMIT, || state().is_ok_and(|state| counts(&state))),
+        "{}",
+        state()?
+    );
+    ensure!(agent.end(Posix::SIGTERM)?.code == Some(0));
+    Ok(())
+}
+
+/// Runs of the programs of packets, as they count them.
+fn runs_of_packets(agent: &Agent) -> Result<u64> {
+    let held = Objects::of_process(agent.pid())?;
+    let maps = bpftool(&["map", "show"])?;
+    let named = maps
+        .as_array()
+        .context("maps")?
+        .iter()
+        .filter(|one| one["name"] == "CPU_STATE");
+    let id = named
+        .filter_map(|one| one["id"].as_u64())
+        .find(|id| held.maps.contains(id))
+        .context("no map CPU_STATE")?;
+    let entries = bpftool(&["map", "dump", "id", &id.to_string()])?;
+    let entries = entries.as_array().context("entries")?;
+    // Byte 40 is where the count begins.
+    let bytes = |entry: &Value| -> Option<u64> {
+        let value = entry["value"].as_array()?.get(40..48)?;
+        let hex = |byte: &Value| u8::from_str_radix(byte.as_str()?.trim_start_matches("0x"), 16).ok();
+        let bytes: Vec<u8> = value.iter().filter_map(hex).collect();
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    };
+    entries
+        .iter()
+        .map(bytes)
+        .sum::<Option<u64>>()
+        .context("a count that cannot be read")
+}
