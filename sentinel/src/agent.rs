@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
-    time::{Instant, Interval, MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     memory::Memory,
     sense::{
         Source,
+        attention::Attention,
         liveness::Change,
         record::Recorder,
         sample::{Origin, Sample},
@@ -39,6 +40,8 @@ const HOOK_GRACE: Duration = Duration::from_secs(2);
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// How often leases are looked after between readings.
 const TEND: Duration = Duration::from_millis(200);
+/// Time between readings while nothing happens, where a tick does not come sooner.
+const QUIET: Duration = Duration::from_secs(1);
 /// How long each surface may take to get through what waits.
 const SINK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -122,6 +125,7 @@ pub struct Agent<S> {
     losses: BTreeMap<String, u64>,
     /// When a reading was last begun, `CLOCK_MONOTONIC`, nanoseconds.
     read_ns: Option<u64>,
+    attention: Attention,
     meter: Meter,
     fault: FaultPoint,
 }
@@ -167,6 +171,7 @@ impl<S: Source> Agent<S> {
             ended: Ended::default(),
             losses: BTreeMap::new(),
             read_ns: None,
+            attention: Attention::default(),
             meter: Meter::new(parts.origin.page_bytes),
             fault: FaultPoint::from_environment(),
             parts,
@@ -184,9 +189,13 @@ impl<S: Source> Agent<S> {
         let mut ticks = Pace::new(Duration::ZERO, interval).map_err(AgentError::Timer)?;
         let fast = self.parts.config.network_interval;
         let mut readings = Pace::new(fast, fast).map_err(AgentError::Timer)?;
-        let read_between = self.parts.read_between && fast < interval;
-        let mut tending = every(TEND, TEND);
+        let mut tending = interval_at(Instant::now() + TEND, TEND);
+        tending.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
+            let pause = if self.looks_closer() { fast } else { QUIET.max(fast) };
+            let between = self.parts.read_between && pause < interval;
+            let pause = if between { pause } else { Duration::ZERO };
+            readings.change(pause, &ticks).map_err(AgentError::Timer)?;
             let stopped = tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -196,7 +205,7 @@ impl<S: Source> Agent<S> {
                     self.ended.late_ticks += u64::from(late.map_err(AgentError::Timer)? > interval / 2);
                     self.read(true)?
                 }
-                due = readings.due(), if read_between => {
+                due = readings.due() => {
                     due.map_err(AgentError::Timer)?;
                     // A tick reads these sensors too: no second reading right after it.
                     if self.was_read_within(fast / 2) { None } else { self.read(false)? }
@@ -241,6 +250,11 @@ impl<S: Source> Agent<S> {
         }
     }
 
+    /// Whether to read as often as it is told to: what happens to nobody, and nobody wants to hear of, can wait a little.
+    fn looks_closer(&self) -> bool {
+        self.parts.every_tick || self.actor.holds() || self.attention.lasts()
+    }
+
     fn was_read_within(&self, time: Duration) -> bool {
         self.read_ns
             .is_some_and(|at| Duration::from_nanos(monotonic_ns().saturating_sub(at)) < time)
@@ -262,6 +276,7 @@ impl<S: Source> Agent<S> {
         let mut outcomes = self.actor.outcomes();
         outcomes.append(&mut self.reloaded);
         self.judge.observe(&sample, &mut self.verdicts);
+        self.attention.observe(&sample, !self.verdicts.is_empty());
         self.pass(Stage::Judge);
         if tick && let Some(memory) = &mut self.parts.memory {
             memory.tick(&self.judge, sample.now);
@@ -381,11 +396,4 @@ async fn next_of<T>(queue: &mut Option<Receiver<T>>) -> Option<T> {
         Some(queue) => queue.recv().await,
         None => std::future::pending().await,
     }
-}
-
-fn every(period: Duration, after: Duration) -> Interval {
-    let mut interval = interval_at(Instant::now() + after, period);
-    // A late tick is not made up for: the next one covers more time, and says so.
-    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    interval
 }
