@@ -6,6 +6,8 @@
 
 mod fault_point;
 mod reload;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
@@ -185,9 +187,8 @@ impl<S: Source> Agent<S> {
     /// When the recording cannot be written.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Ended, AgentError> {
         tokio::pin!(stop);
-        let interval = self.parts.config.interval;
+        let (interval, fast) = (self.parts.config.interval, self.parts.config.network_interval);
         let mut ticks = Pace::new(Duration::ZERO, interval).map_err(AgentError::Timer)?;
-        let fast = self.parts.config.network_interval;
         let mut readings = Pace::new(fast, fast).map_err(AgentError::Timer)?;
         let mut tending = interval_at(Instant::now() + TEND, TEND);
         tending.set_missed_tick_behavior(MissedTickBehavior::Skip);
