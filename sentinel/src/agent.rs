@@ -6,14 +6,17 @@
 
 mod fault_point;
 mod governor;
+mod pacing;
 mod reload;
 mod spending;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver},
-    time::{Instant, Interval, MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use crate::{
@@ -21,19 +24,19 @@ use crate::{
     config::Config,
     judge::{
         Judge, JudgeConfig,
-        own_cost::Step,
         verdict::{Level, Signal},
     },
     kernel::Pace,
     memory::Memory,
     sense::{
         Source,
+        attention::Attention,
         liveness::Change,
         record::Recorder,
         sample::{Origin, Sample},
     },
     show::{SinkError, Sinks, Snapshot, Unavailable, add_losses, own::Meter},
-    time::{Now, monotonic_ns},
+    time::Now,
 };
 
 pub use self::reload::Reload;
@@ -132,6 +135,7 @@ pub struct Agent<S> {
     losses: BTreeMap<String, u64>,
     /// When a reading was last begun, `CLOCK_MONOTONIC`, nanoseconds.
     read_ns: Option<u64>,
+    attention: Attention,
     meter: Meter,
     governor: Governor,
     between: Between,
@@ -179,6 +183,7 @@ impl<S: Source> Agent<S> {
             ended: Ended::default(),
             losses: BTreeMap::new(),
             read_ns: None,
+            attention: Attention::default(),
             meter: Meter::new(parts.origin.page_bytes),
             governor: Governor::new(Can {
                 readings: parts.read_between && parts.config.network_interval < parts.config.interval,
@@ -197,13 +202,15 @@ impl<S: Source> Agent<S> {
     /// When the recording cannot be written.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Ended, AgentError> {
         tokio::pin!(stop);
-        let interval = self.parts.config.interval;
+        let (interval, fast) = (self.parts.config.interval, self.parts.config.network_interval);
         let mut ticks = Pace::new(Duration::ZERO, interval).map_err(AgentError::Timer)?;
-        let fast = self.parts.config.network_interval;
         let mut readings = Pace::new(fast, fast).map_err(AgentError::Timer)?;
-        let read_between = self.parts.read_between && fast < interval;
-        let mut tending = every(TEND, TEND);
+        let mut tending = interval_at(Instant::now() + TEND, TEND);
+        tending.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
+            readings
+                .change(self.pause().unwrap_or_default(), &ticks)
+                .map_err(AgentError::Timer)?;
             let stopped = tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -213,7 +220,7 @@ impl<S: Source> Agent<S> {
                     self.ended.late_ticks += u64::from(late.map_err(AgentError::Timer)? > interval / 2);
                     self.read(true)?
                 }
-                due = readings.due(), if read_between && !self.governor.taken().contains(&Step::Readings) => {
+                due = readings.due() => {
                     due.map_err(AgentError::Timer)?;
                     // A tick reads these sensors too: no second reading right after it.
                     if self.was_read_within(fast / 2) { None } else { self.read_between()? }
@@ -258,11 +265,6 @@ impl<S: Source> Agent<S> {
         }
     }
 
-    fn was_read_within(&self, time: Duration) -> bool {
-        self.read_ns
-            .is_some_and(|at| Duration::from_nanos(monotonic_ns().saturating_sub(at)) < time)
-    }
-
     /// One reading, through all stages.
     fn read(&mut self, tick: bool) -> Result<Option<Stop>, AgentError> {
         let now = Now::read();
@@ -279,6 +281,7 @@ impl<S: Source> Agent<S> {
         let mut outcomes = self.actor.outcomes();
         outcomes.append(&mut self.reloaded);
         self.judge.observe(&sample, &mut self.verdicts);
+        self.attention.observe(&sample, !self.verdicts.is_empty());
         self.pass(Stage::Judge);
         if tick && let Some(memory) = &mut self.parts.memory {
             memory.tick(&self.judge, sample.now);
@@ -402,11 +405,4 @@ async fn next_of<T>(queue: &mut Option<Receiver<T>>) -> Option<T> {
         Some(queue) => queue.recv().await,
         None => std::future::pending().await,
     }
-}
-
-fn every(period: Duration, after: Duration) -> Interval {
-    let mut interval = interval_at(Instant::now() + after, period);
-    // A late tick is not made up for: the next one covers more time, and says so.
-    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    interval
 }

@@ -99,7 +99,8 @@ impl LogLevel {
 pub struct Config {
     /// Time between ticks; 100 ms to 60 s. Default 1 s.
     pub interval: Duration,
-    /// Time between readings of the network sensor; 50 ms up to `interval`. Default 200 ms (or `interval`, if shorter).
+    /// Time between readings of the network sensor; 50 ms up to `interval`. Default 200 ms (or `interval`, if shorter). While nothing happens
+    /// on the host it is a second.
     pub network_interval: Duration,
     /// cgroups told apart; 16 to 65,535. Default 1024.
     pub max_cgroups: u32,

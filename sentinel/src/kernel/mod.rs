@@ -24,6 +24,7 @@ pub use attach::RUN_QUEUE_HZ;
 pub use btf::{Btf, BtfError};
 pub use counters::CpuSamples;
 pub use error::{KernelError, describe};
+pub use give_back::unused as give_back_unused;
 pub use layout::missing;
 pub use object::{Kernel, Options, ProgramFacts, Sensor};
 pub use pace::Pace;

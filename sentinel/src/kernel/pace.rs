@@ -32,21 +32,29 @@ impl Pace {
             TimerfdClockId::Monotonic,
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )?;
-        let now_ns = monotonic_ns();
         // Zero would mean never.
-        let first = first.max(Duration::from_nanos(1));
-        let spec = Itimerspec {
-            it_interval: timespec(period)?,
-            it_value: timespec(first)?,
-        };
-        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &spec)?;
-        let first_ns = now_ns.saturating_add(u64::try_from(first.as_nanos()).unwrap_or(u64::MAX));
+        let due_ns = set(&timer, first.max(Duration::from_nanos(1)), period)?;
         Ok(Self {
             // SAFETY: an owned descriptor is the same one, and open, until it is dropped, and it is dropped with this.
             timer: unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }?,
             period,
-            due_ns: first_ns.saturating_sub(u64::try_from(period.as_nanos()).unwrap_or(u64::MAX)),
+            due_ns,
         })
+    }
+
+    /// Another period, zero for never. Where that is a change it costs a system call, and from then on it is due in step with another
+    /// one, so that both make one wake-up where their times meet.
+    ///
+    /// # Errors
+    /// The kernel does not set the timer.
+    pub fn change(&mut self, period: Duration, other: &Self) -> io::Result<()> {
+        if std::mem::replace(&mut self.period, period) != period {
+            let past = Duration::from_nanos(monotonic_ns().saturating_sub(other.due_ns));
+            let past = past.as_nanos().checked_rem(period.as_nanos()).unwrap_or(0);
+            let past = Duration::from_nanos(u64::try_from(past).unwrap_or(0));
+            self.due_ns = set(self.timer.get_ref(), period - past, period)?;
+        }
+        Ok(())
     }
 
     /// Waits until it is due; how late that is said. What was missed is not made up for: it is due once.
@@ -70,6 +78,18 @@ impl Pace {
     }
 }
 
+/// Sets the timer, for a first time of zero to never; a period before it is due first.
+fn set(timer: &OwnedFd, first: Duration, period: Duration) -> io::Result<u64> {
+    let now_ns = monotonic_ns();
+    let spec = Itimerspec {
+        it_interval: timespec(period)?,
+        it_value: timespec(first)?,
+    };
+    timerfd_settime(timer, TimerfdTimerFlags::empty(), &spec)?;
+    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    Ok(now_ns.saturating_add(ns(first)).saturating_sub(ns(period)))
+}
+
 fn timespec(duration: Duration) -> io::Result<Timespec> {
     Timespec::try_from(duration).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
@@ -90,6 +110,27 @@ mod tests {
         pace.due().await?;
         let waited = Duration::from_nanos(monotonic_ns() - start_ns);
         assert!(waited >= period / 5, "the missed ones are not made up for, {waited:?}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn it_is_never_due_without_a_period_and_in_step_with_another_when_it_has_one_again() -> io::Result<()> {
+        let period = Duration::from_millis(50);
+        let other = Pace::new(Duration::ZERO, period)?;
+        let mut pace = Pace::new(period, period)?;
+        pace.due().await?;
+        // One that is due already is not due any more either.
+        std::thread::sleep(period * 2);
+        pace.change(Duration::ZERO, &other)?;
+        let waited = tokio::time::timeout(period * 3, pace.due()).await;
+        assert!(waited.is_err(), "{waited:?}");
+        pace.change(period, &other)?;
+        let set_ns = monotonic_ns();
+        let first_ns = pace.due_ns + u64::try_from(period.as_nanos()).unwrap_or(0);
+        assert!(first_ns <= set_ns + 50_000_000, "within a period");
+        let off_ns = (first_ns - other.due_ns) % 50_000_000;
+        assert!(off_ns.min(50_000_000 - off_ns) < 5_000_000, "in step, {off_ns}");
+        assert!(pace.due().await? < period * 3);
         Ok(())
     }
 }

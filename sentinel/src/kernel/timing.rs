@@ -18,8 +18,11 @@ use super::{
     watch::{Told, descriptors, field},
 };
 
-/// Runs while the kernel does not time them, and takes nothing else.
-const REFERENCE: &str = "reference";
+/// Empty programs, with the hook and the sensor whose rhythm they share.
+const EMPTY: [(&str, &str, usize); 2] = [
+    ("empty_switch", "sched_switch", OF_SCHED),
+    ("empty_page", "mm_page_alloc", OF_MEM),
+];
 /// Index in [`Timed::programs`] of what runs at switches of tasks.
 pub const OF_SCHED: usize = 0;
 /// Of what runs at pages.
@@ -43,7 +46,7 @@ const COUNT: &str = "run_cnt";
 /// Programs that are being timed. Dropping it ends that, for the whole host.
 pub(super) struct Timing {
     _on: OwnedFd,
-    reference: Told,
+    empty: Vec<(usize, Told)>,
     told: Vec<(usize, Told)>,
 }
 
@@ -59,8 +62,8 @@ pub struct Ran {
 /// What was timed since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timed {
-    /// An empty program.
-    pub reference: Ran,
+    /// Empty programs in the rhythm of switches and of pages.
+    pub empty: [Ran; 2],
     /// The programs of each sensor.
     pub programs: [Ran; 3],
 }
@@ -91,14 +94,19 @@ impl Kernel {
                 "this kernel does not time programs (5.8 and later do): {error}"
             ))
         })?;
-        self.tracepoint_at(REFERENCE, "sched_switch", btf)?;
+        for (name, hook, _) in EMPTY {
+            self.tracepoint_at(name, hook, btf)?;
+        }
         let id = |name: &str| Some(u64::from(self.ebpf.program(name)?.info().ok()?.id()));
         let programs: Vec<_> = PROGRAMS
             .iter()
-            .filter_map(|(name, sensor)| Some((*sensor, id(name)?)))
+            .filter_map(|(name, of)| Some((*of, id(name)?)))
             .collect();
-        let reference = id(REFERENCE);
-        let (mut told, mut empty) = (Vec::new(), None);
+        let references: Vec<_> = EMPTY
+            .iter()
+            .filter_map(|(name, _, of)| Some((*of, id(name)?)))
+            .collect();
+        let (mut told, mut empty) = (Vec::new(), Vec::new());
         for (path, text) in descriptors() {
             let (Some(program), None) = (field(&text, "prog_id"), field(&text, "link_id")) else {
                 continue;
@@ -106,44 +114,43 @@ impl Kernel {
             let Ok(file) = File::open(&path).map(Told) else {
                 continue;
             };
-            if Some(program) == reference {
-                empty = Some(file);
-            } else if let Some((sensor, _)) = programs.iter().find(|(_, id)| *id == program) {
-                told.push((*sensor, file));
+            let of = |known: &[(usize, u64)]| known.iter().find(|(_, id)| *id == program).map(|(of, _)| *of);
+            if let Some(of) = of(&references) {
+                empty.push((of, file));
+            } else if let Some(of) = of(&programs) {
+                told.push((of, file));
             }
         }
-        Ok(Timing {
-            _on: on,
-            reference: empty
-                .ok_or_else(|| KernelError::Object("this kernel does not tell what programs take".into()))?,
-            told,
-        })
+        Ok(Timing { _on: on, empty, told })
     }
 
     /// What was timed since the start; `None` while nothing is. One system call for each program.
     #[must_use]
     pub fn timed(&self) -> Option<Timed> {
         let timing = self.timing.as_ref()?;
-        let mut timed = Timed {
-            reference: timing.reference.ran()?,
-            ..Timed::default()
-        };
-        for (sensor, told) in &timing.told {
-            let (ran, sum) = (told.ran()?, &mut timed.programs[*sensor]);
+        let mut timed = Timed::default();
+        for (of, told) in &timing.empty {
+            timed.empty[*of] = told.ran()?;
+        }
+        for (of, told) in &timing.told {
+            let (ran, sum) = (told.ran()?, &mut timed.programs[*of]);
             sum.runs += ran.runs;
             sum.ns += ran.ns;
         }
         Some(timed)
     }
 
-    /// Ends the timing of programs, and takes the empty one away.
+    /// Ends the timing of programs, and takes the empty ones away.
     pub fn end_timing(&mut self) {
-        if self.timing.take().is_some()
-            && let Some(program) = self.ebpf.program_mut(REFERENCE)
-            && let Ok(program) = <&mut BtfTracePoint>::try_from(program)
-            && let Err(error) = program.unload()
-        {
-            tracing::warn!(%error, "an empty program stays until the agent ends");
+        if self.timing.take().is_none() {
+            return;
+        }
+        for (name, ..) in EMPTY {
+            let program = self.ebpf.program_mut(name);
+            let unloaded = program.and_then(|program| <&mut BtfTracePoint>::try_from(program).ok());
+            if let Some(Err(error)) = unloaded.map(BtfTracePoint::unload) {
+                tracing::warn!(%error, "an empty program stays until the agent ends");
+            }
         }
     }
 

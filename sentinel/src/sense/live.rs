@@ -25,17 +25,22 @@ use super::{
     delta,
     limits::{self, Limits},
     liveness::{Change, Sampling, Switches},
-    sample::{Elapsed, Host, Net, Sample, Sched, ScopeKind, ScopeSample},
+    sample::{Elapsed, Host, Net, Sample, Sched, Scope, ScopeKind, ScopeSample},
     slots::Slots,
     spare::{ProgramShares, Spared},
 };
 use crate::{
-    kernel::{Kernel, RUN_QUEUE_HZ},
+    kernel::{Kernel, RUN_QUEUE_HZ, give_back_unused},
     time::Now,
 };
 
 /// Ticks between two looks at the limits of a cgroup in which nothing happens.
 const LIMITS_REST_TICKS: u64 = 10;
+
+/// Ticks without a cgroup that comes or goes after which memory is given back: the first when those that were met last have come to
+/// rest, the second for stragglers; and how often it is where they never cease.
+const TIDY_TICKS: [u64; 2] = [20, 60];
+const TIDY_ANYWAY_TICKS: u64 = 600;
 
 /// What was read last, by slot.
 struct Last {
@@ -75,6 +80,9 @@ pub struct Live {
     /// Events that had been dropped when the last look for cgroups that are gone began, and the tick at which it is to end.
     swept_at_drops: u64,
     swept_by_tick: u64,
+    /// The last tick at which a cgroup came or went, and which there were.
+    roster_tick: u64,
+    roster: Arc<Vec<Arc<Scope>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -134,6 +142,8 @@ impl Live {
             costs: Costs::default(),
             swept_at_drops: 0,
             swept_by_tick: 0,
+            roster_tick: 0,
+            roster: Arc::default(),
         }
     }
 
@@ -323,6 +333,7 @@ impl Source for Live {
         self.last.losses = losses;
         if tick {
             self.slots.end_reading(&mut self.kernel);
+            self.tidy(&sample.roster);
         }
         self.seq += 1;
         sample.seq = self.seq;
@@ -331,6 +342,15 @@ impl Source for Live {
 }
 
 impl Live {
+    fn tidy(&mut self, roster: &Arc<Vec<Arc<Scope>>>) {
+        if !Arc::ptr_eq(&self.roster, roster) {
+            (self.roster, self.roster_tick) = (Arc::clone(roster), self.ticks);
+        }
+        if TIDY_TICKS.contains(&(self.ticks - self.roster_tick)) || self.ticks.is_multiple_of(TIDY_ANYWAY_TICKS) {
+            give_back_unused();
+        }
+    }
+
     fn elapsed(&mut self, now_ns: u64, tick: bool) -> Elapsed {
         let since = |last: &mut Option<u64>| last.replace(now_ns).map(|before| now_ns.saturating_sub(before));
         let last = &mut self.last;

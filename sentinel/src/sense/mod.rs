@@ -1,6 +1,7 @@
 //! From counters to samples: differences over elapsed time, per scope.
 #![forbid(unsafe_code)]
 
+pub mod attention;
 pub mod cgroups;
 pub mod delta;
 pub mod limits;

@@ -4,7 +4,7 @@
 //! the price of an event by sensor, once enough were timed, and with it the share of a CPU that the programs took. A price
 //! is of the events of the first seconds, on the caches and the load of this host then. Never asks the kernel.
 
-use crate::kernel::{Ran, Timed};
+use crate::kernel::{OF_MEM, OF_SCHED, Ran, Timed};
 
 /// Sensors that have a price, in the order of [`Timed::programs`].
 pub(super) const SENSORS: usize = 3;
@@ -41,15 +41,24 @@ impl Prices {
             self.base = Some((*timed, now_ns));
             return false;
         };
-        let reference = since(&timed.reference, &base.reference);
-        if reference.runs < ENOUGH {
-            return now_ns.saturating_sub(began_ns) > LONGEST_NS;
-        }
-        let timing_ns = reference.ns as f64 / reference.runs as f64;
+        let empty: [Option<f64>; 2] = std::array::from_fn(|of| {
+            let ran = since(&timed.empty[of], &base.empty[of]);
+            (ran.runs >= ENOUGH).then(|| ran.ns as f64 / ran.runs as f64)
+        });
+        // Packets come in a rhythm of their own: where timing is not known to be cheaper, nothing is taken off that may be theirs.
+        let fastest = empty.iter().flatten().copied().reduce(f64::min);
+        let timing_ns = [
+            empty[OF_SCHED],
+            empty[OF_MEM],
+            fastest.filter(|_| empty.iter().all(Option::is_some)),
+        ];
         let programs = timed.programs.iter().zip(&base.programs);
         for (sensor, (now, before)) in programs.enumerate() {
             let (ran, events) = (since(now, before), self.events[sensor]);
-            if self.known[sensor].is_none() && events >= ENOUGH {
+            if self.known[sensor].is_none()
+                && events >= ENOUGH
+                && let Some(timing_ns) = timing_ns[sensor]
+            {
                 let own_ns = ran.ns as f64 - ran.runs as f64 * timing_ns;
                 self.known[sensor] = Some(own_ns.max(0.0) / events as f64);
             }
@@ -78,10 +87,10 @@ mod tests {
 
     fn timed(reference: u64, programs: [(u64, u64); SENSORS]) -> Timed {
         Timed {
-            reference: Ran {
+            empty: [55, 60].map(|each| Ran {
                 runs: reference,
-                ns: reference * 55,
-            },
+                ns: reference * each,
+            }),
             programs: programs.map(|(runs, ns)| Ran { runs, ns }),
         }
     }
@@ -95,8 +104,8 @@ mod tests {
             "nothing to compare with"
         );
         prices.count([10_000, 4_000, 10]);
-        // Two programs for each page: each takes 65 with the timing.
-        let now = timed(10_100, [(10_100, 797_900), (8_000, 8_000 * 65), (10, 2_000)]);
+        // Two programs for each page: each takes 70 with the timing, which takes 60 in that rhythm.
+        let now = timed(10_100, [(10_100, 797_900), (8_000, 8_000 * 70), (10, 2_000)]);
         assert!(!prices.learn(&now, 1_000_000_000), "the third has too few");
         let shares = prices.shares([1_000_000, 100_000, 100_000], 1_000_000_000);
         assert!((shares[0].unwrap() - 0.024).abs() < 1e-9, "24 ns a switch: {shares:?}");
