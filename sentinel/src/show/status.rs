@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Snapshot, State, escape,
+    Snapshot, State, Unavailable, escape,
     view::{Style, count, paint},
 };
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
     sense::{Sample, sample::ScopeKind},
 };
 
-/// What the host does now, per second; `None` until it was measured. A sensor that is read more seldom keeps its last
-/// value.
+/// What the host does now, per second; `None` until it was measured, and where its sensor does not run (any more). A sensor
+/// that is read more seldom keeps its last value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rates {
     /// Mean run-queue length of a CPU, the running task included.
@@ -46,6 +46,19 @@ impl Rates {
             let packets = [net.external, net.loopback].map(|path| path.ingress_packets + path.egress_packets);
             self.packets_per_s = Some(packets.iter().sum::<u64>() as f64 / seconds);
             self.attempts_per_s = Some(net.connect_attempts as f64 / seconds);
+        }
+    }
+
+    /// Drops what a sensor told that does not run any more: what it was is not what is.
+    pub fn forget(&mut self, unavailable: &[Unavailable]) {
+        for one in unavailable {
+            match one.sensor.as_str() {
+                "sched" => (self.run_queue, self.waiting_ms_per_s) = (None, None),
+                "sched.run_queue" => self.run_queue = None,
+                "mem" => self.memory_mb_per_s = None,
+                "net" => (self.packets_per_s, self.attempts_per_s) = (None, None),
+                _ => {}
+            }
         }
     }
 }

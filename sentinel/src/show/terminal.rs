@@ -40,6 +40,7 @@ impl Terminal {
 
     fn add(&mut self, snapshot: &Snapshot) {
         self.rates.update(&snapshot.sample, snapshot.origin.page_bytes);
+        self.rates.forget(&snapshot.unavailable);
         self.totals.ticks = snapshot.ticks;
         self.totals.late_ticks = snapshot.late_ticks;
         for verdict in &snapshot.verdicts {

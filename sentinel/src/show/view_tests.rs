@@ -113,6 +113,18 @@ fn the_status_line_shows_the_host_and_the_worst_scope() {
     let expected = "shop.service amplification 3.10 veto · run queue 1.25 · waiting 35 ms/s · memory +4.1 MB/s · \
                     30000 packets/s · 4700 attempts/s · 2 scopes";
     assert_eq!(status(&snapshot, &rates, &TERMINAL), expected);
+    let gone = |sensor: &str| Unavailable {
+        sensor: sensor.to_owned(),
+        reason: String::new(),
+    };
+    rates.forget(&[gone("net"), gone("mem")]);
+    let expected = "shop.service amplification 3.10 veto · run queue 1.25 · waiting 35 ms/s · memory - MB/s · \
+                    - packets/s · - attempts/s · 2 scopes";
+    assert_eq!(
+        status(&snapshot, &rates, &TERMINAL),
+        expected,
+        "what does not run any more is not known"
+    );
 }
 
 #[test]

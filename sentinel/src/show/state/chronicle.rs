@@ -84,6 +84,7 @@ impl Chronicle {
     pub fn record(&mut self, snapshot: &Snapshot) -> Document {
         self.seq += 1;
         self.rates.update(&snapshot.sample, snapshot.origin.page_bytes);
+        self.rates.forget(&snapshot.unavailable);
         let host = &snapshot.sample.host;
         self.memory.0 = host.memory_total_bytes.or(self.memory.0);
         self.memory.1 = host.memory_available_bytes.or(self.memory.1);
