@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::{Agent, AgentError, Stop, governor::Spent};
 use crate::{
     judge::Verdict,
-    sense::{Source, spare::Spared},
+    sense::{
+        Source,
+        spare::{ProgramShares, Spared},
+    },
     show::Unavailable,
     time::{Now, process_cpu_ns},
 };
@@ -43,15 +46,17 @@ impl<S: Source> Agent<S> {
         let budget = self.parts.config.cost_budget / 100.0;
         let before = self.governor.spared();
         let cost = self.governor.tick(&spent, budget, self.actor.holds(), now.monotonic_ns);
-        let left_out = self.governor.taken().len();
-        self.meter.hold(
-            spent.programs,
-            self.governor.mean(),
-            budget,
-            u32::try_from(left_out).unwrap_or(u32::MAX),
-        );
+        let (spared, left_out) = (self.governor.spared(), self.governor.taken().len());
+        // What is left out from this moment on has no share any more.
+        let programs = ProgramShares {
+            mem: spent.programs.mem.filter(|_| !spared.mem),
+            net: spent.programs.net.filter(|_| !spared.net),
+            ..spent.programs
+        };
+        let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+        self.meter.hold(programs, self.governor.mean(), budget, left_out);
         let cost = cost?;
-        self.leave_out(before, self.governor.spared(), cost.budget, now);
+        self.leave_out(before, spared, cost.budget, now);
         Some(self.judge.about_itself(&cost, now))
     }
 
