@@ -15,7 +15,6 @@ pub mod mem;
 pub mod names;
 pub mod net;
 pub mod sched;
-pub mod switch;
 
 /// Implements `aya::Pod` for records that hold integers only and no implicit padding.
 macro_rules! pod {

@@ -27,8 +27,6 @@ pub const CGROUP_SLOTS: &str = "CGROUP_SLOTS";
 pub const SLOT_CACHE: &str = "SLOT_CACHE";
 /// Map: [`crate::id::SlotOwner`] by slot.
 pub const SLOT_OWNERS: &str = "SLOT_OWNERS";
-/// Map: words of switches by [`crate::switch`]'s indices.
-pub const SWITCHES: &str = "SWITCHES";
 /// Map: losses by CPU × [`crate::loss::LOSSES`] + index.
 pub const LOSS: &str = "LOSS";
 /// Map: ring buffer of [`crate::event::Event`].

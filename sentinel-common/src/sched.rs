@@ -66,9 +66,19 @@ pub struct CpuState {
     pub sending: u32,
     /// Runs of the programs of packets. An interrupt between reading and writing costs one of them.
     pub packet_runs: u64,
+    /// Sensors whose programs are to return at once, as [`OFF_MEM`] and [`OFF_NET`]. Written by user space alone.
+    pub off: u64,
     /// Padding.
-    pub _pad: [u64; 2],
+    pub _pad: u64,
 }
+
+/// In [`CpuState::off`]: the programs of page allocation and resident pages. The switch hook cannot be switched off, because all
+/// others are attributed by it.
+pub const OFF_MEM: u64 = 1;
+/// In [`CpuState::off`]: the programs of packets and connections.
+pub const OFF_NET: u64 = 2;
+/// Which word of [`CpuState`] that is.
+pub const OFF_WORD: usize = core::mem::offset_of!(CpuState, off) / size_of::<u64>();
 
 /// Entries of the table of waits by thread id. A power of two.
 pub const TASK_WAITS_ENTRIES: u32 = 8192;

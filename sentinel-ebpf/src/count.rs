@@ -3,9 +3,9 @@
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use sentinel_common::{loss::LOSSES, sched::CpuState, switch::OFF};
+use sentinel_common::{loss::LOSSES, sched::CpuState};
 
-use crate::maps::{CPU_STATE, LOSS, SWITCHES};
+use crate::maps::{CPU_STATE, LOSS};
 
 /// This CPU.
 #[inline(always)]
@@ -23,11 +23,10 @@ pub(crate) fn cpu_state() -> Option<&'static mut CpuState> {
     Some(unsafe { &mut *state })
 }
 
-/// Whether a sensor is switched off.
+/// What this CPU remembers; none while a sensor is switched off.
 #[inline(always)]
-pub(crate) fn is_off(sensor: u32) -> bool {
-    // SAFETY: a word is read at once, whoever changes it meanwhile.
-    SWITCHES.get_ptr(sensor).is_some_and(|word| unsafe { *word } == OFF)
+pub(crate) fn cpu_state_unless(off: u64) -> Option<&'static mut CpuState> {
+    cpu_state().filter(|state| state.off & off == 0)
 }
 
 /// Adds where nothing else can run on this CPU between reading and writing, or where one count in a hundred thousand

@@ -22,10 +22,10 @@ use sentinel_common::{
     mem::{MM_PAGES_ENTRIES, MemCounters, MmPages},
     net::{DESTINATIONS_ENTRIES, Destination, DestinationCounters, NetCounters, SocketState},
     sched::{CpuState, RunQueueCounters, SchedCounters, TASK_WAITS_ENTRIES, TaskWait},
-    switch::SWITCHES_ENTRIES,
 };
 
-/// By CPU. Writers: `sched_switch`; `ingress` and `egress` a field each; user space another, before anything is attached.
+/// By CPU. Writers: `sched_switch`; `ingress` and `egress` a field each; user space two others, one of them before
+/// anything is attached.
 #[map]
 pub(crate) static CPU_STATE: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// By CPU × slots + slot. Writer: `sched_switch`.
@@ -68,9 +68,6 @@ pub(crate) static SLOT_CACHE: Array<CachedSlot> = Array::with_max_entries(SLOT_C
 /// By slot. Writers: the programs, when they hand a slot out.
 #[map]
 pub(crate) static SLOT_OWNERS: Array<SlotOwner> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-/// By [`sentinel_common::switch`]'s indices. Writer: user space.
-#[map]
-pub(crate) static SWITCHES: Array<u32> = Array::with_max_entries(SWITCHES_ENTRIES, 0);
 /// By CPU × kinds + kind. Writers: all programs.
 #[map]
 pub(crate) static LOSS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);

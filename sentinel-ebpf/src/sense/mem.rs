@@ -9,12 +9,11 @@ use sentinel_common::{
     event::{EVENT_OOM_KILL, Event},
     id::SLOT_OTHER,
     mem::{MemCounters, ORDERS},
-    sched::CpuState,
-    switch::SWITCH_MEM,
+    sched::{CpuState, OFF_MEM},
 };
 
 use crate::{
-    count::{add, add_atomic, cpu_state, is_off},
+    count::{add, add_atomic, cpu_state, cpu_state_unless},
     emit::emit,
     maps::MEM,
     offsets::{TASK_PID, VICTIM_IS_TASK},
@@ -88,10 +87,7 @@ fn add_order(by_order: &mut [u64; ORDERS], order: u32) {
 /// Counters of the cgroup whose task is on this CPU; none while the sensor is switched off.
 #[inline(always)]
 fn own_counters() -> Option<&'static mut MemCounters> {
-    if is_off(SWITCH_MEM) {
-        return None;
-    }
-    let state = cpu_state()?;
+    let state = cpu_state_unless(OFF_MEM)?;
     counters(state, state.slot)
 }
 

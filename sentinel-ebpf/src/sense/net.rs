@@ -20,8 +20,7 @@ use sentinel_common::{
         DIRECTION_IN, DIRECTION_OUT, NO_CONNECTION_COUNTED, NetCounters, PATH_EXTERNAL, PATH_LOOPBACK, ROLE_ACCEPTED,
         ROLE_OPENED, ROLE_UNKNOWN, SocketState, UNCOUNTED,
     },
-    sched::CpuState,
-    switch::SWITCH_NET,
+    sched::{CpuState, OFF_NET},
 };
 
 use super::{
@@ -29,7 +28,7 @@ use super::{
     packet::{self, Packet, TCP, UDP},
 };
 use crate::{
-    count::{add, add_atomic, cpu_state, is_off, lost},
+    count::{add, add_atomic, cpu_state, cpu_state_unless, lost},
     maps::{NET, SOCKETS},
     offsets::SHARED_BANK,
     slots,
@@ -56,9 +55,7 @@ pub fn egress(ctx: SkBuffContext) -> i32 {
 
 #[inline(always)]
 fn count<const IN: bool>(skb: *mut __sk_buff) {
-    if is_off(SWITCH_NET) {
-        return;
-    }
+    let Some(state) = cpu_state_unless(OFF_NET) else { return };
     // SAFETY: `skb` is this program's context; the verifier checks each field.
     let (length, segments, ifindex) = unsafe { (u64::from((*skb).len), u64::from((*skb).gso_segs), (*skb).ifindex) };
     let segments = if segments == 0 { 1 } else { segments };
@@ -67,7 +64,6 @@ fn count<const IN: bool>(skb: *mut __sk_buff) {
         lost(loss::UNPARSED_PACKET);
     }
     let (socket, slot) = socket(skb);
-    let Some(state) = cpu_state() else { return };
     add(&mut state.packet_runs, 1);
     let adding = if IN { Adding::Alone } else { Adding::begin(state) };
     if let Some(counters) = adding.counters(state, slot) {

@@ -7,12 +7,12 @@ use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::btf_tracepoint, programs:
 use sentinel_common::{
     loss,
     mem::{MmPages, RSS_ANON, RSS_FILE, RSS_KINDS, RSS_SHMEM, RSS_SWAP, mm_index},
-    switch::SWITCH_MEM,
+    sched::{CpuState, OFF_MEM},
 };
 
 use super::mem::counters;
 use crate::{
-    count::{add, cpu_state, is_off, lost},
+    count::{add, cpu_state_unless, lost},
     maps::MM_PAGES,
     offsets::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP, RSS_BY_HELPER},
     slots::field,
@@ -21,9 +21,9 @@ use crate::{
 /// A count of resident pages changed.
 #[btf_tracepoint(function = "rss_stat")]
 pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
-    if is_off(SWITCH_MEM) {
+    let Some(state) = cpu_state_unless(OFF_MEM) else {
         return 0;
-    }
+    };
     let mm: *const u8 = ctx.arg(0);
     let kind: u32 = ctx.arg(1);
     let offset = match kind as usize {
@@ -38,7 +38,12 @@ pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     // A batched count may read below zero for a moment.
-    moved(identity(mm), kind as usize, if pages < 0 { 0 } else { pages as u64 });
+    moved(
+        state,
+        identity(mm),
+        kind as usize,
+        if pages < 0 { 0 } else { pages as u64 },
+    );
     0
 }
 
@@ -73,7 +78,7 @@ fn identity(mm: *const u8) -> u32 {
 }
 
 #[inline(always)]
-fn moved(mm: u32, kind: usize, pages: u64) {
+fn moved(state: &CpuState, mm: u32, kind: usize, pages: u64) {
     let Some(entry) = MM_PAGES.get_ptr_mut(mm_index(mm)) else {
         return;
     };
@@ -96,7 +101,6 @@ fn moved(mm: u32, kind: usize, pages: u64) {
         lost(loss::RSS_FIRST_SEEN);
         return;
     }
-    let Some(state) = cpu_state() else { return };
     if pages > before {
         entry.slot = state.slot;
     }

@@ -19,21 +19,21 @@ use sentinel_common::{
         DIRECTION_OUT, Destination, NO_CONNECTION_COUNTED, NetCounters, PENDING_ATTEMPT, ROLE_ACCEPTED, ROLE_OPENED,
         SocketState, UNCOUNTED,
     },
-    switch::SWITCH_NET,
+    sched::OFF_NET,
 };
 
 use super::{
     destination,
     net::{counters, storage},
 };
-use crate::count::{add_atomic, is_off, lost};
+use crate::count::{add_atomic, cpu_state_unless, lost};
 
 const CONTINUE: u32 = 1;
 
 /// Something happened to a TCP socket. Effect: none but the reports asked for.
 #[sock_ops]
 pub fn sock_ops(ctx: SockOpsContext) -> u32 {
-    if is_off(SWITCH_NET) {
+    if cpu_state_unless(OFF_NET).is_none() {
         uncounted(&ctx);
         return CONTINUE;
     }

@@ -13,7 +13,6 @@ use sentinel_common::{
     names,
     net::{DESTINATIONS_ENTRIES, Destination, DestinationCounters, NetCounters},
     sched::{CpuState, RunQueueCounters, SchedCounters, TASK_WAITS_ENTRIES, TaskWait},
-    switch::SWITCHES_ENTRIES,
 };
 
 /// The kernel's own record of a map, about.
@@ -71,7 +70,6 @@ pub fn maps(cpus: u32, max_cgroups: u32) -> Vec<MapSize> {
         map(names::MEM, cpus * slots, size_of::<MemCounters>(), Kind::Mapped),
         // One bank more: the one that all CPUs share.
         map(names::NET, (cpus + 1) * slots, size_of::<NetCounters>(), Kind::Mapped),
-        map(names::SWITCHES, SWITCHES_ENTRIES, size_of::<u32>(), Kind::Array),
         map(names::RUN_QUEUE, cpus, size_of::<RunQueueCounters>(), Kind::Mapped),
         map(names::LOSS, cpus * LOSSES as u32, size_of::<u64>(), Kind::Mapped),
         map(names::SLOT_OWNERS, slots, size_of::<SlotOwner>(), Kind::Mapped),
@@ -117,7 +115,6 @@ pub(super) fn follows_the_machine(map: &MapSize) -> bool {
         names::BUDGETS,
         names::DESTINATIONS,
         names::EVENTS,
-        names::SWITCHES,
         LOG_RECORDS,
     ]
     .contains(&map.name)

@@ -10,11 +10,13 @@ use std::{
 use aya::{Ebpf, Pod, maps::Map};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
+use sentinel_common::sched::CpuState;
+
 use super::KernelError;
 
 const WORD: usize = size_of::<u64>();
 
-/// A `BPF_F_MMAPABLE` array of records, read only.
+/// A `BPF_F_MMAPABLE` array of records.
 pub(super) struct Mapped<T> {
     base: NonNull<AtomicU64>,
     entries: usize,
@@ -22,7 +24,7 @@ pub(super) struct Mapped<T> {
     records: PhantomData<T>,
 }
 
-// SAFETY: the memory belongs to this value alone and is only read, by atomic loads.
+// SAFETY: the mapping belongs to this value alone, and is read and written by atomic words only.
 unsafe impl<T: Send> Send for Mapped<T> {}
 
 impl<T: Pod> Mapped<T> {
@@ -34,6 +36,15 @@ impl<T: Pod> Mapped<T> {
 
     /// Maps the array of this name with so many entries.
     pub(super) fn new(ebpf: &Ebpf, name: &str, entries: u32) -> Result<Self, KernelError> {
+        Self::map(ebpf, name, entries, ProtFlags::READ)
+    }
+
+    /// The same, to write words of it too.
+    pub(super) fn writable(ebpf: &Ebpf, name: &str, entries: u32) -> Result<Self, KernelError> {
+        Self::map(ebpf, name, entries, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    fn map(ebpf: &Ebpf, name: &str, entries: u32, allowed: ProtFlags) -> Result<Self, KernelError> {
         let failed = |source| KernelError::Map {
             map: name.to_owned(),
             source,
@@ -46,15 +57,8 @@ impl<T: Pod> Mapped<T> {
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory in use; the kernel checks that
         // the map is as large as asked for.
         let base = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                bytes,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                map.fd(),
-                0,
-            )
-            .map_err(|errno| failed(errno.into()))?
+            mmap(std::ptr::null_mut(), bytes, allowed, MapFlags::SHARED, map.fd(), 0)
+                .map_err(|errno| failed(errno.into()))?
         };
         let base = NonNull::new(base.cast()).ok_or_else(|| failed(std::io::ErrorKind::InvalidData.into()))?;
         Ok(Self {
@@ -79,6 +83,17 @@ impl<T: Pod> Mapped<T> {
         }
         // SAFETY: every byte was written, and a `Pod` is valid for any bytes.
         Some(unsafe { record.assume_init() })
+    }
+}
+
+impl Mapped<CpuState> {
+    /// Writes one word of an entry of a writable mapping, at once; out of range, nothing.
+    pub(super) fn set(&self, index: u32, word: usize, value: u64) {
+        let index = index as usize;
+        if index < self.entries && word < Self::WORDS {
+            // SAFETY: index and word are in range of the mapping, which is aligned and, for this record, writable.
+            unsafe { self.base.add(index * Self::WORDS + word).as_ref().store(value, Relaxed) };
+        }
     }
 }
 

@@ -77,7 +77,6 @@ pub struct Kernel {
     pub(super) left_out: [u64; LOSS_KINDS],
     pub(super) cpu_times: Option<File>,
     pub(super) timing: Option<Timing>,
-    pub(super) switches: Array<MapData, u32>,
     pub(super) cpus: u32,
     pub(super) slots: u32,
     pub(super) cpu_state: Mapped<CpuState>,
@@ -116,7 +115,7 @@ impl Kernel {
         }
         tell_banks(&mut ebpf, cpus, slots)?;
         let mut kernel = Self {
-            cpu_state: Mapped::new(&ebpf, names::CPU_STATE, cpus)?,
+            cpu_state: Mapped::writable(&ebpf, names::CPU_STATE, cpus)?,
             sched: Mapped::new(&ebpf, names::SCHED, cpus * slots)?,
             run_queue: Mapped::new(&ebpf, names::RUN_QUEUE, cpus)?,
             mem: Mapped::new(&ebpf, names::MEM, cpus * slots)?,
@@ -134,7 +133,6 @@ impl Kernel {
             left_out: [0; LOSS_KINDS],
             cpu_times: File::open(CPU_TIMES).ok(),
             timing: None,
-            switches: Array::try_from(take(&mut ebpf, names::SWITCHES)?).map_err(|e| map_error(&e))?,
             cpus,
             slots,
             ebpf,
@@ -224,6 +222,6 @@ fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, KernelError> {
         .ok_or_else(|| KernelError::NoField(format!("map {name}")))
 }
 
-pub(super) fn map_error(error: &MapError) -> KernelError {
+fn map_error(error: &MapError) -> KernelError {
     KernelError::Object(error.to_string())
 }

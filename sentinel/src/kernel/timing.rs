@@ -10,11 +10,10 @@ use aya::{
     programs::BtfTracePoint,
     sys::{Stats, enable_stats},
 };
-use sentinel_common::switch::OFF;
+use sentinel_common::sched::OFF_WORD;
 
 use super::{
     Kernel, KernelError,
-    object::map_error,
     watch::{Told, descriptors, field},
 };
 
@@ -161,12 +160,13 @@ impl Kernel {
         states.map(|state| state.packet_runs).fold(0, u64::wrapping_add)
     }
 
-    /// Switches the programs of one of [`sentinel_common::switch`]'s indices off, or on again.
+    /// Lets the programs of these sensors return at once from now on, and those of others count: [`OFF_MEM`] and [`OFF_NET`].
     ///
-    /// # Errors
-    /// When the map cannot be written.
-    pub fn switch(&mut self, sensor: u32, off: bool) -> Result<(), KernelError> {
-        let word = if off { OFF } else { 0 };
-        self.switches.set(sensor, word, 0).map_err(|e| map_error(&e))
+    /// [`OFF_MEM`]: sentinel_common::sched::OFF_MEM
+    /// [`OFF_NET`]: sentinel_common::sched::OFF_NET
+    pub fn switch_off(&self, sensors: u64) {
+        for cpu in 0..self.cpus {
+            self.cpu_state.set(cpu, OFF_WORD, sensors);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the programs cost, and leaving some of them out. Decides neither how much is too much nor what is left out.
 
-use sentinel_common::switch::{SWITCH_MEM, SWITCH_NET};
+use sentinel_common::sched::{OFF_MEM, OFF_NET};
 
 use super::Live;
 use crate::{
@@ -82,8 +82,9 @@ impl Live {
     /// A sensor that is taken up again begins with this moment: nothing was counted while it was left out.
     pub(super) fn leave_out(&mut self, wanted: Spared, now: Now) {
         let before = self.costs.spared;
-        self.turn(SWITCH_MEM, before.mem, wanted.mem);
-        self.turn(SWITCH_NET, before.net, wanted.net);
+        let word = |off: bool, sensor: u64| if off { sensor } else { 0 };
+        self.kernel
+            .switch_off(word(wanted.mem, OFF_MEM) | word(wanted.net, OFF_NET));
         if before.mem != wanted.mem {
             self.measures.mem = !wanted.mem;
         }
@@ -92,13 +93,5 @@ impl Live {
             self.last.net_ns = Some(now.monotonic_ns);
         }
         self.costs.spared = wanted;
-    }
-
-    fn turn(&mut self, switch: u32, before: bool, off: bool) {
-        if before != off
-            && let Err(error) = self.kernel.switch(switch, off)
-        {
-            tracing::warn!(%error, "a sensor is not read, but its programs go on");
-        }
     }
 }
