@@ -33,7 +33,7 @@ fn full(x: u32) -> (Document, Served) {
         },
         cost_share: Some(number),
         budget_share: Some(number),
-        left_out: u32::from(x),
+        left_out: x,
     };
     document.agent.surfaces = vec![SurfaceState {
         name: "journald".to_owned(),
