@@ -76,6 +76,20 @@ fn a_fan_out_whose_first_answers_take_a_second_is_no_storm() {
 }
 
 #[test]
+fn a_dozen_refused_attempts_of_who_waits_for_a_server_are_no_storm() {
+    each_seed(&["shell", "bystander"], |rig| {
+        *rig.load("shell") = gateway(3.0, 3.0, 0.0);
+        rig.run(300.0);
+        *rig.load("shell") = gateway(3.0, 20.0, 0.7);
+        rig.run(0.6);
+        *rig.load("shell") = gateway(3.0, 3.0, 0.0);
+        rig.run(10.0);
+        assert_at_most(rig, "shell", Level::Watch);
+        assert_calm(rig, "bystander");
+    });
+}
+
+#[test]
 fn a_mild_storm_needs_the_baseline_and_is_still_seen() {
     each_seed(&["proxy", "bystander"], |rig| {
         *rig.load("proxy") = gateway(200.0, 200.0, 0.0);

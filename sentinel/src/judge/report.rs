@@ -171,7 +171,7 @@ pub(super) fn summary(
             let sentence = match signal {
                 Signal::Jitter => jitter(&name, cause, evidence),
                 Signal::Fever => fever(&name, cause, evidence),
-                Signal::Amplification => amplification(&name, cause, evidence),
+                Signal::Amplification => amplification(&name, level, cause, evidence),
                 // Written by `own_cost`.
                 Signal::Cost => String::new(),
             };
@@ -243,7 +243,7 @@ fn fever(name: &str, cause: Cause, evidence: &Evidence) -> String {
     }
 }
 
-fn amplification(name: &str, cause: Cause, evidence: &Evidence) -> String {
+fn amplification(name: &str, level: Level, cause: Cause, evidence: &Evidence) -> String {
     let usual = evidence
         .baseline
         .map_or_else(String::new, |baseline| format!(" (baseline {:.2})", baseline.mean));
@@ -253,7 +253,13 @@ fn amplification(name: &str, cause: Cause, evidence: &Evidence) -> String {
     let requests = |alpha: f64| format!("{name} sends {alpha:.1} requests for each one it receives{usual}");
     let failures = feature(evidence, "connect_failures_per_s");
     match (cause, evidence.value) {
-        (Cause::RetryStorm, Some(_)) if evidence.phase == Some(Phase::Healthy) => latent(name, evidence),
+        (Cause::RetryStorm, Some(_))
+            if level == Level::Watch
+                && evidence.phase == Some(Phase::Healthy)
+                && let Some(risk) = &evidence.risk =>
+        {
+            latent(name, risk)
+        }
         (Cause::RetryStorm, Some(alpha)) if evidence.phase == Some(Phase::Metastable) => {
             let sentence = requests(alpha);
             format!(
@@ -280,16 +286,11 @@ fn amplification(name: &str, cause: Cause, evidence: &Evidence) -> String {
 }
 
 /// It is well now, and retries would keep it down.
-fn latent(name: &str, evidence: &Evidence) -> String {
-    evidence.risk.map_or_else(
-        || format!("{name} is well now"),
-        |risk| {
-            format!(
-                "{name} is well now, but asks {:.0} requests/s, makes {:.1} attempts for each that fails and its backend \
-                 answered at most {:.0}/s: a failure would sustain itself",
-                risk.load_per_s, risk.attempts_per_failure, risk.capacity_per_s
-            )
-        },
+fn latent(name: &str, risk: &verdict::Risk) -> String {
+    format!(
+        "{name} is well now, but asks {:.0} requests/s, makes {:.1} attempts for each that fails and its backend \
+         answered at most {:.0}/s: a failure would sustain itself",
+        risk.load_per_s, risk.attempts_per_failure, risk.capacity_per_s
     )
 }
 

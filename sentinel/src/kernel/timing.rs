@@ -4,16 +4,16 @@
 //! be, and only once: it takes a right that the agent gives up. An empty program is timed beside the others, and what it
 //! takes is what timing takes. Never decides how long, nor what is switched off.
 
-use std::{fs::File, os::fd::OwnedFd};
+use std::{fs::File, io::ErrorKind, os::fd::OwnedFd};
 
 use aya::{
-    programs::BtfTracePoint,
+    programs::{BtfTracePoint, ProgramError},
     sys::{Stats, enable_stats},
 };
 use sentinel_common::sched::OFF_WORD;
 
 use super::{
-    Kernel, KernelError,
+    Kernel, KernelError, describe,
     watch::{Told, descriptors, field},
 };
 
@@ -77,22 +77,29 @@ impl Told {
 }
 
 impl Kernel {
-    /// Lets the kernel time the programs from now on, or notes why it does not.
+    /// Lets the kernel time the programs from now on, or says why it does not.
     pub(super) fn begin_timing(&mut self, btf: &aya::Btf) {
-        match self.try_timing(btf) {
+        let on = match enable_stats(Stats::RunTime) {
+            Ok(on) => on,
+            Err(error) if error.io_error.kind() == ErrorKind::PermissionDenied => {
+                tracing::info!(
+                    "what the programs in the kernel cost is not known, as the kernel times them for CAP_SYS_ADMIN only: the budget of cost is \
+                     held by what the agent itself takes"
+                );
+                return;
+            }
+            Err(error) => return untimed(&error),
+        };
+        match self.time(on, btf) {
             Ok(timing) => self.timing = Some(timing),
-            Err(error) => tracing::warn!(
-                "what the programs cost is not known, and the budget is held by what the agent itself takes: {error}"
-            ),
+            Err(error) => {
+                self.unload_empty();
+                untimed(&error);
+            }
         }
     }
 
-    fn try_timing(&mut self, btf: &aya::Btf) -> Result<Timing, KernelError> {
-        let on = enable_stats(Stats::RunTime).map_err(|error| {
-            KernelError::Object(format!(
-                "this kernel does not time programs (5.8 and later do): {error}"
-            ))
-        })?;
+    fn time(&mut self, on: OwnedFd, btf: &aya::Btf) -> Result<Timing, KernelError> {
         for (name, hook, _) in EMPTY {
             self.tracepoint_at(name, hook, btf)?;
         }
@@ -141,14 +148,20 @@ impl Kernel {
 
     /// Ends the timing of programs, and takes the empty ones away.
     pub fn end_timing(&mut self) {
-        if self.timing.take().is_none() {
-            return;
+        if self.timing.take().is_some() {
+            self.unload_empty();
         }
+    }
+
+    fn unload_empty(&mut self) {
         for (name, ..) in EMPTY {
             let program = self.ebpf.program_mut(name);
-            let unloaded = program.and_then(|program| <&mut BtfTracePoint>::try_from(program).ok());
-            if let Some(Err(error)) = unloaded.map(BtfTracePoint::unload) {
-                tracing::warn!(%error, "an empty program stays until the agent ends");
+            let Some(Ok(program)) = program.map(<&mut BtfTracePoint>::try_from) else {
+                continue;
+            };
+            match program.unload() {
+                Ok(()) | Err(ProgramError::NotLoaded) => {}
+                Err(error) => tracing::warn!(%error, "an empty program stays until the agent ends"),
             }
         }
     }
@@ -169,4 +182,11 @@ impl Kernel {
             self.cpu_state.set(cpu, OFF_WORD, sensors);
         }
     }
+}
+
+fn untimed(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(
+        "what the programs in the kernel cost is not known, and the budget of cost is held by what the agent itself takes: {}",
+        describe(error)
+    );
 }

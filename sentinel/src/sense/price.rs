@@ -10,9 +10,11 @@ use crate::kernel::{OF_MEM, OF_SCHED, Ran, Timed};
 pub(super) const SENSORS: usize = 3;
 /// Events of a sensor that have to be timed: the mean of so many is known to a few percent.
 const ENOUGH: u64 = 2_000;
-/// Timing goes on for so long at the most, nanoseconds. A sensor with fewer events by then hardly costs anything, and stays
-/// without a price.
-const LONGEST_NS: u64 = 600_000_000_000;
+/// That have to be timed at the least, where no more come.
+const LEAST: u64 = 100;
+/// Timing goes on for so long at the most, nanoseconds: it costs every program on the host. A sensor with fewer events by then
+/// stays without a price.
+const LONGEST_NS: u64 = 60_000_000_000;
 
 /// What is known of prices.
 #[derive(Clone, Debug, Default)]
@@ -41,11 +43,13 @@ impl Prices {
             self.base = Some((*timed, now_ns));
             return false;
         };
+        let over = now_ns.saturating_sub(began_ns) > LONGEST_NS;
+        let enough = if over { LEAST } else { ENOUGH };
         let empty: [Option<f64>; 2] = std::array::from_fn(|of| {
             let ran = since(&timed.empty[of], &base.empty[of]);
-            (ran.runs >= ENOUGH).then(|| ran.ns as f64 / ran.runs as f64)
+            (ran.runs >= enough).then(|| ran.ns as f64 / ran.runs as f64)
         });
-        // Packets come in a rhythm of their own: where timing is not known to be cheaper, nothing is taken off that may be theirs.
+        // Packets come in a rhythm of their own: the smaller is taken off, so that their price is rather too high.
         let fastest = empty.iter().flatten().copied().reduce(f64::min);
         let timing_ns = [
             empty[OF_SCHED],
@@ -56,14 +60,14 @@ impl Prices {
         for (sensor, (now, before)) in programs.enumerate() {
             let (ran, events) = (since(now, before), self.events[sensor]);
             if self.known[sensor].is_none()
-                && events >= ENOUGH
+                && events >= enough
                 && let Some(timing_ns) = timing_ns[sensor]
             {
                 let own_ns = ran.ns as f64 - ran.runs as f64 * timing_ns;
                 self.known[sensor] = Some(own_ns.max(0.0) / events as f64);
             }
         }
-        self.known.iter().all(Option::is_some) || now_ns.saturating_sub(began_ns) > LONGEST_NS
+        over || self.known.iter().all(Option::is_some)
     }
 
     /// Share of one CPU that the programs of each sensor took for so many events in so long a time. `None` where the price

@@ -249,7 +249,8 @@ impl Signs<'_> {
         view.refused_per_s >= self.config.floor_per_s && view.refused_share() > CLIENT_SHARE
     }
 
-    /// Seen at once: refused or given up, and more goes out for what comes in than ever does in so short a time.
+    /// Seen at once: refused or given up, and more goes out for what comes in than ever does in so short a time. A dozen attempts
+    /// in half a second, and none around them, are somebody who waits for a server to start: two seconds have to reach the floor.
     fn is_storm(&self) -> bool {
         let (view, ratio) = (self.at_once, self.config.storm_ratio);
         let given_up = if self.is_given_up(view) || self.is_in_vain(view) {
@@ -263,7 +264,9 @@ impl Signs<'_> {
             0.0
         };
         let refused = refused.max(given_up);
-        view.out_per_s >= self.config.floor_per_s
+        let floor_per_s = self.config.floor_per_s;
+        view.out_per_s >= floor_per_s
+            && self.view.out_per_s >= self.at_least(floor_per_s)
             && refused >= FAILING_SHARE
             && view.alpha.is_some_and(|alpha| match self.pasts.alpha.mean() {
                 Some(usual) => {

@@ -79,7 +79,9 @@ function gauges(state, history) {
   draw($("gauge-own"), share, history.of("own cpu"), now);
   const memory = own.resident_bytes === null ? "memory not known" : `${(own.resident_bytes / 1048576).toFixed(1)} MiB`;
   say($("gauge-own").querySelector("small"), memory);
-  $("gauge-own").title = "Share of one CPU, and resident memory";
+  const of = (share) => (share === null ? "not known" : `${(100 * share).toFixed(2)} %`);
+  const cost = `its programs in the kernel included ${of(own.cost_share)}, budget ${of(own.budget_share)}`;
+  $("gauge-own").title = `Share of one CPU, and resident memory; ${cost}`;
 }
 
 function draw(box, value, line, now) {
