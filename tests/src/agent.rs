@@ -29,6 +29,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub struct Options {
     dir: TempDir,
     config: String,
+    exactly: bool,
     args: Vec<OsString>,
     through: Vec<OsString>,
     duration: Duration,
@@ -69,6 +70,7 @@ impl Options {
         Ok(Self {
             dir: tempfile::tempdir()?,
             config: "interval = \"1s\"\n".to_owned(),
+            exactly: false,
             args: Vec::new(),
             through: Vec::new(),
             duration: Duration::from_secs(120),
@@ -84,6 +86,14 @@ impl Options {
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.config);
+        self
+    }
+
+    /// Exactly this configuration, with the default budget of cost, and every line where it stands here.
+    #[must_use]
+    pub fn exactly(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.config);
+        self.exactly = true;
         self
     }
 
@@ -168,13 +178,12 @@ impl Options {
     /// It could not be started.
     pub fn start(self) -> Result<Agent> {
         let file = self.dir.path().join("sentinel.toml");
-        // What a contract measures must not depend on how fast its machine is: an emulated one would leave sensors out.
-        let budget = if self.config.contains("cost_budget") {
-            ""
+        let config = if self.exactly {
+            self.config
         } else {
-            "cost_budget = 100.0\n"
+            without_budget(&self.config)
         };
-        fs::write(&file, format!("{budget}{}", self.config))?;
+        fs::write(&file, config)?;
         let mut command = command(&self.through, self.program.as_deref())?;
         command.arg("run").args(["--output", "json"]).arg("--config").arg(&file);
         let lock = self.lock.unwrap_or_else(|| self.dir.path().join("lock"));
@@ -365,4 +374,15 @@ fn seen(line: &Line) -> Option<Seen> {
         verdict,
         line: line.text.clone(),
     })
+}
+
+/// The configuration, with a budget of cost that is never exceeded unless it sets one: what a contract measures must not depend on how
+/// fast its machine is, and an emulated one would leave sensors out.
+fn without_budget(config: &str) -> String {
+    let mut lines: Vec<&str> = config.lines().collect();
+    if !config.contains("cost_budget") {
+        let top = lines.iter().position(|line| line.starts_with('['));
+        lines.insert(top.unwrap_or(lines.len()), "cost_budget = 100.0");
+    }
+    lines.join("\n") + "\n"
 }

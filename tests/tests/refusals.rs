@@ -20,7 +20,7 @@ use sentinel_tests::{
 const LIMIT: Duration = Duration::from_secs(15);
 
 fn with_config(toml: &str) -> Result<Ended> {
-    Options::new()?.config(toml).start()?.ended(LIMIT)
+    Options::new()?.exactly(toml).start()?.ended(LIMIT)
 }
 
 #[test]
