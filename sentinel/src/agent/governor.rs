@@ -50,13 +50,10 @@ impl Spent {
         }
     }
 
+    /// What was not known counts from nothing, so that one tick alone does not decide; what is not known any more does not count.
     fn mix(mean: Option<f64>, now: Option<f64>, weight: f64) -> Option<f64> {
-        match (mean, now) {
-            (Some(mean), Some(now)) => Some(mean + (now - mean) * weight),
-            // What was not known counts from nothing, so that one reading alone does not decide.
-            (None, Some(now)) => Some(now * weight),
-            (mean, None) => mean,
-        }
+        let mean = mean.unwrap_or(0.0);
+        now.map(|now| mean + (now - mean) * weight)
     }
 
     fn towards(&mut self, now: &Self, weight: f64) {
@@ -119,20 +116,12 @@ pub(super) struct Governor {
 
 impl Governor {
     /// Of what can be left out.
-    pub(super) const fn new(can: Can) -> Self {
+    pub(super) fn new(can: Can) -> Self {
         Self {
             can,
             began_ns: None,
             last_ns: 0,
-            mean: Spent {
-                agent: None,
-                between: None,
-                programs: ProgramShares {
-                    sched: None,
-                    mem: None,
-                    net: None,
-                },
-            },
+            mean: Spent::default(),
             taken: Vec::new(),
             turned_ns: 0,
             pause_ns: PAUSE_NS,
@@ -155,21 +144,32 @@ impl Governor {
         }
     }
 
-    /// The mean of what was spent, share of one CPU.
-    pub(super) fn mean(&self) -> f64 {
-        self.mean.total()
+    /// The mean of what was spent, share of one CPU; `None` until it is judged.
+    pub(super) fn mean(&self) -> Option<f64> {
+        self.has_settled().then(|| self.mean.total())
+    }
+
+    fn has_settled(&self) -> bool {
+        self.began_ns
+            .is_some_and(|began_ns| self.last_ns.saturating_sub(began_ns) >= SETTLE_NS)
     }
 
     /// What is to be said, and to be done by [`Governor::taken`] from now on. `held`: something is being done about a scope,
     /// which must be seen until it is over.
     pub(super) fn tick(&mut self, spent: &Spent, budget: f64, held: bool, now_ns: u64) -> Option<Cost> {
-        let began_ns = *self.began_ns.get_or_insert(now_ns);
-        let elapsed_s = now_ns.saturating_sub(self.last_ns) as f64 / 1e9;
+        let Some(began_ns) = self.began_ns else {
+            (self.began_ns, self.last_ns) = (Some(now_ns), now_ns);
+            return None;
+        };
+        let seconds = |from_ns: u64| now_ns.saturating_sub(from_ns) as f64 / 1e9;
+        let elapsed_s = seconds(self.last_ns);
+        // The plain mean of all there is at first.
+        let weight = (1.0 - (-elapsed_s / MEAN_S).exp()).max(elapsed_s / seconds(began_ns).max(elapsed_s));
         self.last_ns = now_ns;
-        if now_ns.saturating_sub(began_ns) < SETTLE_NS {
+        self.mean.towards(spent, weight);
+        if !self.has_settled() {
             return None;
         }
-        self.mean.towards(spent, 1.0 - (-elapsed_s / MEAN_S).exp());
         if self
             .tried
             .is_some_and(|(_, at_ns)| now_ns.saturating_sub(at_ns) > KEPT_NS)
@@ -177,7 +177,7 @@ impl Governor {
             (self.tried, self.pause_ns) = (None, PAUSE_NS);
         }
         if self.mean.total() > DOWN_AT * budget {
-            return self.step_down(budget, held, now_ns);
+            return self.step_down(spent, budget, held, now_ns);
         }
         if self.over {
             self.over = false;
@@ -186,18 +186,17 @@ impl Governor {
         self.step_up(budget, now_ns)
     }
 
-    fn step_down(&mut self, budget: f64, held: bool, now_ns: u64) -> Option<Cost> {
-        let excess = self.mean.total() - DOWN_AT * budget;
-        let worth = |step: &Step| self.mean.saved_by(*step) >= WORTH * budget;
+    /// Which step is told by the last tick too: after a jump the mean lags behind, and the first small saving would seem enough.
+    fn step_down(&mut self, spent: &Spent, budget: f64, held: bool, now_ns: u64) -> Option<Cost> {
+        let excess = self.mean.total().max(spent.total()) - DOWN_AT * budget;
+        let saved_by = |step: Step| self.mean.saved_by(step).max(spent.saved_by(step));
+        let worth = |step: &Step| saved_by(*step) >= WORTH * budget;
         // While something is done about a scope its sensors go on; reading them less often blinds nobody.
         let free = |step: &Step| self.can.take(*step) && !self.taken.contains(step);
         let open = |step: &Step| free(step) && (!held || *step == Step::Readings);
         let candidates: Vec<Step> = Step::ALL.into_iter().filter(open).filter(worth).collect();
-        let enough = candidates.iter().find(|step| self.mean.saved_by(**step) >= excess);
-        let most = || {
-            let by_saving = |a: &&Step, b: &&Step| self.mean.saved_by(**a).total_cmp(&self.mean.saved_by(**b));
-            candidates.iter().max_by(by_saving)
-        };
+        let enough = candidates.iter().find(|step| saved_by(**step) >= excess);
+        let most = || candidates.iter().max_by(|a, b| saved_by(**a).total_cmp(&saved_by(**b)));
         let Some(step) = enough.or_else(most).copied() else {
             // Only what really is above it is worth a word.
             let over = self.mean.total() > budget && !held;
@@ -206,14 +205,12 @@ impl Governor {
         if self.tried.take().is_some_and(|(tried, _)| tried == step) {
             self.pause_ns = (self.pause_ns * 2).min(LONGEST_PAUSE_NS);
         }
-        let cost = self.cost(budget, Some(step));
-        self.mean.without(step);
         self.taken.push(step);
         self.turned_ns = now_ns;
-        Some(Cost {
-            taken: self.taken.clone(),
-            ..cost
-        })
+        // What it has cost is what there is to say.
+        let cost = self.cost(budget, Some(step));
+        self.mean.without(step);
+        Some(cost)
     }
 
     /// The last step first. What it saves now is not known, as what is switched off counts nothing: it has to be tried.

@@ -13,6 +13,9 @@ use crate::{
     time::{Now, process_cpu_ns},
 };
 
+/// How the reason begins why a sensor does not run that is left out.
+const LEFT_OUT: &str = "left out so that sentinel";
+
 /// What readings between ticks take: one of them is measured for each tick, because measuring takes system calls too.
 #[derive(Debug, Default)]
 pub(super) struct Between {
@@ -60,35 +63,40 @@ impl<S: Source> Agent<S> {
         Some(self.judge.about_itself(&cost, now))
     }
 
-    /// What is left out is told as what does not run; nothing is done by what it does not see.
+    /// What is left out is told as what does not run; nothing is done by what it does not see. What somebody else took away
+    /// meanwhile does not come back.
     fn leave_out(&mut self, before: Spared, spared: Spared, budget: f64, now: Now) {
         if before == spared {
             return;
         }
         self.parts.source.spare(spared, now);
-        for ((sensor, was), (_, is)) in before.named().into_iter().zip(spared.named()) {
+        let runs = self.parts.source.sparable().named();
+        for (((sensor, was), (_, is)), (_, runs)) in before.named().into_iter().zip(spared.named()).zip(runs) {
             if is && !was {
                 let reason = format!(
-                    "left out so that sentinel costs no more than {:.2} % of one CPU (`cost_budget`); it is tried again by itself",
+                    "{LEFT_OUT} costs no more than {:.2} % of one CPU (`cost_budget`); it is tried again by itself",
                     budget * 100.0
                 );
                 self.actor.blinded(sensor, &reason);
                 let sensor = sensor.to_owned();
                 Arc::make_mut(&mut self.parts.unavailable).push(Unavailable { sensor, reason });
             } else if was && !is {
-                self.actor.sees_again(sensor);
-                Arc::make_mut(&mut self.parts.unavailable).retain(|one| one.sensor != sensor);
+                let left_out = |one: &Unavailable| one.sensor == sensor && one.reason.starts_with(LEFT_OUT);
+                Arc::make_mut(&mut self.parts.unavailable).retain(|one| !left_out(one));
+                if runs {
+                    self.actor.sees_again(sensor);
+                }
             }
         }
     }
 }
 
 impl Between {
-    /// Share of one CPU since the last tick; begins anew.
+    /// Share of one CPU since the last tick; begins anew. Where there was no reading, none was spent on any.
     fn share(&mut self, now_ns: u64) -> Option<f64> {
         let before_ns = self.last_ns.replace(now_ns);
         let readings = std::mem::take(&mut self.readings);
-        let each_ns = self.measured_ns.take()?;
+        let each_ns = self.measured_ns.take().unwrap_or(0);
         let elapsed_ns = now_ns.checked_sub(before_ns?).filter(|elapsed| *elapsed > 0)?;
         Some(each_ns as f64 * f64::from(readings) / elapsed_ns as f64)
     }

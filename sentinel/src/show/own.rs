@@ -19,7 +19,7 @@ pub struct Own {
     /// Shares of one CPU that its programs took inside the kernel between the last two ticks, by what they watch.
     #[serde(default)]
     pub programs: ProgramShares,
-    /// Process and programs together, in the mean of the last seconds, share of one CPU.
+    /// Process and programs together, in the mean of the last seconds, share of one CPU; not known in the first ten.
     #[serde(default)]
     pub cost_share: Option<f64>,
     /// What that may be, share of one CPU.
@@ -69,9 +69,9 @@ impl Meter {
     }
 
     /// What is held against the budget.
-    pub const fn hold(&mut self, programs: ProgramShares, cost_share: f64, budget_share: f64, left_out: u32) {
+    pub const fn hold(&mut self, programs: ProgramShares, cost_share: Option<f64>, budget_share: f64, left_out: u32) {
         self.own.programs = programs;
-        self.own.cost_share = Some(cost_share);
+        self.own.cost_share = cost_share;
         self.own.budget_share = Some(budget_share);
         self.own.left_out = left_out;
     }

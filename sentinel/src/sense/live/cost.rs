@@ -24,7 +24,6 @@ pub(super) struct Costs {
     packet_runs: u64,
     tick_ns: Option<u64>,
     shares: ProgramShares,
-    spared: Spared,
 }
 
 impl Live {
@@ -76,27 +75,25 @@ impl Live {
     }
 
     /// What runs, or only does not because it is left out.
-    pub(super) const fn can_be_spared(&self) -> Spared {
-        let spared = self.costs.spared;
+    pub(super) fn can_be_spared(&self) -> Spared {
         Spared {
-            mem: self.measures.mem || spared.mem,
-            net: self.measures.net || spared.net,
+            mem: self.kernel.runs("mem"),
+            net: self.kernel.runs("net"),
         }
     }
 
-    /// A sensor that is taken up again begins with this moment: nothing was counted while it was left out.
-    pub(super) fn leave_out(&mut self, wanted: Spared, now: Now) {
-        let before = self.costs.spared;
+    /// A sensor that is taken up again begins with this moment: nothing was counted while it was left out. One that was lost
+    /// meanwhile stays lost.
+    pub(super) fn leave_out(&mut self, spared: Spared, now: Now) {
         let word = |off: bool, sensor: u64| if off { sensor } else { 0 };
         self.kernel
-            .switch_off(word(wanted.mem, OFF_MEM) | word(wanted.net, OFF_NET));
-        if before.mem != wanted.mem {
-            self.measures.mem = !wanted.mem;
-        }
-        if before.net != wanted.net {
-            self.measures.net = !wanted.net;
+            .switch_off(word(spared.mem, OFF_MEM) | word(spared.net, OFF_NET));
+        let runs = self.can_be_spared();
+        self.measures.mem = runs.mem && !spared.mem;
+        let net = runs.net && !spared.net;
+        if net && !self.measures.net {
             self.last.net_ns = Some(now.monotonic_ns);
         }
-        self.costs.spared = wanted;
+        self.measures.net = net;
     }
 }
