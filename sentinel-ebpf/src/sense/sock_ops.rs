@@ -34,8 +34,7 @@ const CONTINUE: u32 = 1;
 #[sock_ops]
 pub fn sock_ops(ctx: SockOpsContext) -> u32 {
     if cpu_state_unless(OFF_NET).is_none() {
-        uncounted(&ctx);
-        return CONTINUE;
+        return uncounted(&ctx);
     }
     match ctx.op() {
         BPF_SOCK_OPS_TCP_CONNECT_CB => began(&ctx, ROLE_OPENED, PENDING_ATTEMPT | UNCOUNTED),

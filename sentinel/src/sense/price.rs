@@ -12,9 +12,9 @@ pub(super) const SENSORS: usize = 3;
 const ENOUGH: u64 = 2_000;
 /// That have to be timed at the least, where no more come.
 const LEAST: u64 = 100;
-/// Timing goes on for so long at the most, nanoseconds: it costs every program on the host. A sensor with fewer events by then
-/// stays without a price.
-const LONGEST_NS: u64 = 60_000_000_000;
+/// Timing goes on for so long at the most, nanoseconds, and to the next tick: it costs every program on the host. A sensor with
+/// fewer events by then stays without a price.
+const LONGEST_NS: u64 = 1_900_000_000;
 
 /// What is known of prices.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ impl Prices {
             self.base = Some((*timed, now_ns));
             return false;
         };
-        let over = now_ns.saturating_sub(began_ns) > LONGEST_NS;
+        let over = now_ns.saturating_sub(began_ns) >= LONGEST_NS;
         let enough = if over { LEAST } else { ENOUGH };
         let empty: [Option<f64>; 2] = std::array::from_fn(|of| {
             let ran = since(&timed.empty[of], &base.empty[of]);

@@ -54,6 +54,7 @@ impl Terminal {
             }
         }
         self.totals.losses.clone_from(&snapshot.losses);
+        self.totals.cost = snapshot.own.cost_share.zip(snapshot.own.budget_share);
     }
 }
 

@@ -79,7 +79,7 @@ pub struct Opening {
 }
 
 /// What a run came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Totals {
     /// Ticks.
     pub ticks: u64,
@@ -93,6 +93,8 @@ pub struct Totals {
     pub actions_failed: u64,
     /// What was lost, by kind.
     pub losses: BTreeMap<String, u64>,
+    /// What the agent cost of late, and what it may, shares of one CPU; `None` while it was not known.
+    pub cost: Option<(f64, f64)>,
 }
 
 /// The head of a run: what is watched, what is not and why, where verdicts go, what the agent may do.
@@ -166,7 +168,7 @@ pub fn outcome(outcome: &Outcome, style: &Style) -> String {
     )
 }
 
-/// The end of a run: ticks, verdicts, actions, losses.
+/// The end of a run: ticks, verdicts, actions, losses, and what it cost.
 #[must_use]
 pub fn closing(totals: &Totals, style: &Style) -> String {
     let late = match totals.late_ticks {
@@ -201,6 +203,10 @@ pub fn closing(totals: &Totals, style: &Style) -> String {
     text.push_str(&format!("\nlost: {}\n", listed(&kinds(lost), "nothing")));
     if !inexact.is_empty() {
         text.push_str(&format!("less exact: {}\n", kinds(inexact).join(", ")));
+    }
+    if let Some((cost, budget)) = totals.cost {
+        let (cost, budget) = (100.0 * cost, 100.0 * budget);
+        text.push_str(&format!("cost: {cost:.2} % of one CPU, budget {budget:.2} %\n"));
     }
     text
 }

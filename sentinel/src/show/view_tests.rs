@@ -161,10 +161,12 @@ fn the_end_counts_everything() {
         actions_well: 1,
         actions_failed: 2,
         losses: BTreeMap::from([("switch_unseen".to_owned(), 4)]),
+        cost: Some((0.00124, 0.005)),
     };
     let expected = "\
 120 ticks, 1 late; verdicts: 2 veto, 0 watch, 3 nominal, 0 unknown; actions: 1 succeeded, 2 failed
 lost: switch_unseen 4
+cost: 0.12 % of one CPU, budget 0.50 %
 ";
     assert_eq!(closing(&totals, &TERMINAL), expected);
     let calm = "0 ticks, none late; verdicts: 0 veto, 0 watch, 0 nominal, 0 unknown\nlost: nothing\n";

@@ -13,9 +13,6 @@ use crate::{
     time::Now,
 };
 
-/// Ticks between two looks at what was timed.
-const ASKED_TICKS: u64 = 5;
-
 /// What events cost, and how many there were since the last tick.
 #[derive(Debug, Default)]
 pub(super) struct Costs {
@@ -39,6 +36,7 @@ impl Live {
         if !tick {
             return;
         }
+        self.kernel.pass_packets();
         let runs = self.kernel.packet_runs();
         costs.events[OF_NET] = runs.wrapping_sub(costs.packet_runs);
         costs.packet_runs = runs;
@@ -61,9 +59,7 @@ impl Live {
     }
 
     fn learn_prices(&mut self, now: Now) {
-        // Asking takes a system call for each program.
-        if self.ticks % ASKED_TICKS == 1
-            && let Some(timed) = self.kernel.timed()
+        if let Some(timed) = self.kernel.timed()
             && self.costs.prices.learn(&timed, now.monotonic_ns)
         {
             self.kernel.end_timing();
