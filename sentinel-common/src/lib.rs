@@ -7,6 +7,7 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod budget;
+pub mod cost;
 pub mod event;
 pub mod histogram;
 pub mod id;

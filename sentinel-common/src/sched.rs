@@ -1,6 +1,10 @@
 //! Counters of the scheduler sensor.
 
-use crate::{histogram::WAIT_BUCKETS, pod};
+use crate::{
+    cost::{SENSORS, Timed},
+    histogram::WAIT_BUCKETS,
+    pod,
+};
 
 /// What one CPU counted for one slot. Grows only; user space takes differences modulo 2^64 (2^32 for buckets).
 #[repr(C, align(64))]
@@ -66,19 +70,18 @@ pub struct CpuState {
     pub sending: u32,
     /// Runs of the programs of packets. An interrupt between reading and writing costs one of them.
     pub packet_runs: u64,
-    /// Sensors whose programs are to return at once, as [`OFF_MEM`] and [`OFF_NET`]. Written by user space alone.
-    pub off: u64,
-    /// Padding.
-    pub _pad: u64,
+    /// What user space asks of the programs, see [`crate::cost`].
+    pub control: u64,
+    /// Switches from idle.
+    pub idle_left: u64,
+    /// What the programs of each sensor took.
+    pub timed: [Timed; SENSORS],
+    /// Padding to a power of two: indexing by shift, not by multiplication.
+    pub _pad: [u64; 9],
 }
 
-/// In [`CpuState::off`]: the programs of page allocation and resident pages. The switch hook cannot be switched off, because all
-/// others are attributed by it.
-pub const OFF_MEM: u64 = 1;
-/// In [`CpuState::off`]: the programs of packets and connections.
-pub const OFF_NET: u64 = 2;
-/// Which word of [`CpuState`] that is.
-pub const OFF_WORD: usize = core::mem::offset_of!(CpuState, off) / size_of::<u64>();
+/// Which word of [`CpuState`] controls the programs.
+pub const CONTROL_WORD: usize = core::mem::offset_of!(CpuState, control) / size_of::<u64>();
 
 /// Entries of the table of waits by thread id. A power of two.
 pub const TASK_WAITS_ENTRIES: u32 = 8192;
@@ -140,7 +143,7 @@ pub struct RunQueueCounters {
 
 pod!(SchedCounters, CpuState, TaskWait, RunQueueCounters);
 const _: () = assert!(size_of::<SchedCounters>() == 192);
-const _: () = assert!(size_of::<CpuState>() == 64);
+const _: () = assert!(size_of::<CpuState>() == 256);
 const _: () = assert!(size_of::<TaskWait>() == 16);
 const _: () = assert!(size_of::<RunQueueCounters>() == 64);
 const _: () = assert!(TASK_WAITS_ENTRIES.is_power_of_two());

@@ -23,12 +23,6 @@ pub(crate) fn cpu_state() -> Option<&'static mut CpuState> {
     Some(unsafe { &mut *state })
 }
 
-/// What this CPU remembers; none while a sensor is switched off.
-#[inline(always)]
-pub(crate) fn cpu_state_unless(off: u64) -> Option<&'static mut CpuState> {
-    cpu_state().filter(|state| state.off & off == 0)
-}
-
 /// Adds where nothing else can run on this CPU between reading and writing, or where one count in a hundred thousand
 /// does not matter: the counter is this CPU's own.
 #[inline(always)]

@@ -17,6 +17,7 @@
     reason = "a program is exported to the kernel by its section, not by its path"
 )]
 
+mod cost;
 mod count;
 mod emit;
 mod enforce;

@@ -5,7 +5,6 @@ mod destination;
 mod mem;
 mod net;
 pub(crate) mod packet;
-mod reference;
 mod rss;
 mod run_queue;
 mod sched;

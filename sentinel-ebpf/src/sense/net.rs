@@ -14,13 +14,14 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use sentinel_common::{
+    cost::OF_NET,
     id::SLOT_OTHER,
     loss,
     net::{
         DIRECTION_IN, DIRECTION_OUT, NO_CONNECTION_COUNTED, NetCounters, PATH_EXTERNAL, PATH_LOOPBACK, ROLE_ACCEPTED,
         ROLE_OPENED, ROLE_UNKNOWN, SocketState, UNCOUNTED,
     },
-    sched::{CpuState, OFF_NET},
+    sched::CpuState,
 };
 
 use super::{
@@ -28,7 +29,8 @@ use super::{
     packet::{self, Packet, TCP, UDP},
 };
 use crate::{
-    count::{add, add_atomic, cpu_state, cpu_state_unless, lost},
+    cost::{self, Program},
+    count::{add, add_atomic, cpu_state, lost},
     maps::{NET, SOCKETS},
     offsets::SHARED_BANK,
     slots,
@@ -42,38 +44,46 @@ const CREATE: u64 = 1;
 /// A packet reaches a socket. Effect: none.
 #[cgroup_skb(ingress)]
 pub fn ingress(ctx: SkBuffContext) -> i32 {
-    count::<true>(ctx.skb.skb);
+    cost::run::<Passing<true>>(ctx.skb.skb);
     LET_PASS
 }
 
 /// A packet leaves a socket. Effect: none.
 #[cgroup_skb(egress)]
 pub fn egress(ctx: SkBuffContext) -> i32 {
-    count::<false>(ctx.skb.skb);
+    cost::run::<Passing<false>>(ctx.skb.skb);
     LET_PASS
 }
 
-#[inline(always)]
-fn count<const IN: bool>(skb: *mut __sk_buff) {
-    let Some(state) = cpu_state_unless(OFF_NET) else { return };
-    // SAFETY: `skb` is this program's context; the verifier checks each field.
-    let (length, segments, ifindex) = unsafe { (u64::from((*skb).len), u64::from((*skb).gso_segs), (*skb).ifindex) };
-    let segments = if segments == 0 { 1 } else { segments };
-    let packet = packet::parse(skb);
-    if packet.protocol == 0 {
-        lost(loss::UNPARSED_PACKET);
-    }
-    let (socket, slot) = socket(skb);
-    add(&mut state.packet_runs, 1);
-    let adding = if IN { Adding::Alone } else { Adding::begin(state) };
-    if let Some(counters) = adding.counters(state, slot) {
-        count_packet::<IN>(adding, counters, (length, segments, ifindex), &packet);
-        if let Some(socket) = socket {
-            count_socket::<IN>(adding, socket, skb, counters, &packet, segments as u32, length);
+struct Passing<const IN: bool>;
+
+impl<const IN: bool> Program for Passing<IN> {
+    const SENSOR: usize = OF_NET;
+    const COUNTED: bool = true;
+    type Context = __sk_buff;
+
+    #[inline(always)]
+    fn work(skb: *mut __sk_buff, state: &mut CpuState) {
+        // SAFETY: `skb` is this program's context; the verifier checks each field.
+        let (length, segments, ifindex) =
+            unsafe { (u64::from((*skb).len), u64::from((*skb).gso_segs), (*skb).ifindex) };
+        let segments = if segments == 0 { 1 } else { segments };
+        let packet = packet::parse(skb);
+        if packet.protocol == 0 {
+            lost(loss::UNPARSED_PACKET);
         }
-    }
-    if !IN {
-        adding.end(state);
+        let (socket, slot) = socket(skb);
+        add(&mut state.packet_runs, 1);
+        let adding = if IN { Adding::Alone } else { Adding::begin(state) };
+        if let Some(counters) = adding.counters(state, slot) {
+            count_packet::<IN>(adding, counters, (length, segments, ifindex), &packet);
+            if let Some(socket) = socket {
+                count_socket::<IN>(adding, socket, skb, counters, &packet, segments as u32, length);
+            }
+        }
+        if !IN {
+            adding.end(state);
+        }
     }
 }
 

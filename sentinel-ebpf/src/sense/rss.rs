@@ -3,16 +3,22 @@
 //! The kernel reports an address space's new count; the movement is the difference to the count before. Kernels from
 //! 6.2 on fold the count in batches of some dozen pages per CPU, so a movement may come late by that much.
 
-use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::btf_tracepoint, programs::BtfTracePointContext};
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    EbpfContext as _, helpers::bpf_probe_read_kernel, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
 use sentinel_common::{
+    cost::OF_MEM,
     loss,
     mem::{MmPages, RSS_ANON, RSS_FILE, RSS_KINDS, RSS_SHMEM, RSS_SWAP, mm_index},
-    sched::{CpuState, OFF_MEM},
+    sched::CpuState,
 };
 
 use super::mem::counters;
 use crate::{
-    count::{add, cpu_state_unless, lost},
+    cost::{self, Program},
+    count::{add, lost},
     maps::MM_PAGES,
     offsets::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP, RSS_BY_HELPER},
     slots::field,
@@ -21,30 +27,41 @@ use crate::{
 /// A count of resident pages changed.
 #[btf_tracepoint(function = "rss_stat")]
 pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
-    let Some(state) = cpu_state_unless(OFF_MEM) else {
-        return 0;
-    };
-    let mm: *const u8 = ctx.arg(0);
-    let kind: u32 = ctx.arg(1);
-    let offset = match kind as usize {
-        RSS_FILE => MM_RSS_FILE.load(),
-        RSS_ANON => MM_RSS_ANON.load(),
-        RSS_SWAP => MM_RSS_SWAP.load(),
-        RSS_SHMEM => MM_RSS_SHMEM.load(),
-        _ => return 0,
-    };
-    let Some(pages) = read(mm, kind, offset) else {
-        lost(loss::RSS_UNREAD);
-        return 0;
-    };
-    // A batched count may read below zero for a moment.
-    moved(
-        state,
-        identity(mm),
-        kind as usize,
-        if pages < 0 { 0 } else { pages as u64 },
-    );
+    cost::run::<Movement>(ctx.as_ptr());
     0
+}
+
+struct Movement;
+
+impl Program for Movement {
+    const SENSOR: usize = OF_MEM;
+    const COUNTED: bool = false;
+    type Context = c_void;
+
+    #[inline(always)]
+    fn work(ctx: *mut c_void, state: &mut CpuState) {
+        let ctx = BtfTracePointContext::new(ctx);
+        let mm: *const u8 = ctx.arg(0);
+        let kind: u32 = ctx.arg(1);
+        let offset = match kind as usize {
+            RSS_FILE => MM_RSS_FILE.load(),
+            RSS_ANON => MM_RSS_ANON.load(),
+            RSS_SWAP => MM_RSS_SWAP.load(),
+            RSS_SHMEM => MM_RSS_SHMEM.load(),
+            _ => return,
+        };
+        let Some(pages) = read(mm, kind, offset) else {
+            lost(loss::RSS_UNREAD);
+            return;
+        };
+        // A batched count may read below zero for a moment.
+        moved(
+            state,
+            identity(mm),
+            kind as usize,
+            if pages < 0 { 0 } else { pages as u64 },
+        );
+    }
 }
 
 /// Reads one count. Kernels up to 6.1 wrap it in a type that their verifier does not see through: there the helper

@@ -5,16 +5,20 @@
 //! On-CPU time and voluntary switches come the same way from `se.sum_exec_runtime` and `nvcsw`, both of which the
 //! scheduler brings up to date before this tracepoint. Task 0 is idle, shared by all CPUs, and never counted.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use core::ffi::c_void;
+
+use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
 use sentinel_common::{
+    cost::OF_SCHED,
     histogram::wait_bucket,
     loss,
     sched::{CpuState, TaskWait, task_index, wait_ns, wait_units_squared},
 };
 
 use crate::{
-    count::{add, cpu_state, lost},
+    cost::{self, Program},
+    count::{add, lost},
     maps::{SCHED, TASK_WAITS},
     offsets::{TASK_EXEC, TASK_NVCSW, TASK_PID, TASK_RUN_DELAY},
     slots::{field, of_task},
@@ -23,18 +27,32 @@ use crate::{
 /// One task leaves a CPU, another comes. Interrupts are off.
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
-    let Some(state) = cpu_state() else { return 0 };
-    leave(&ctx, state);
-    come(&ctx, state);
+    cost::run::<Switch>(ctx.as_ptr());
     0
 }
 
+struct Switch;
+
+impl Program for Switch {
+    const SENSOR: usize = OF_SCHED;
+    const COUNTED: bool = true;
+    type Context = c_void;
+
+    #[inline(always)]
+    fn work(ctx: *mut c_void, state: &mut CpuState) {
+        let ctx = BtfTracePointContext::new(ctx);
+        leave(&ctx, state);
+        come(&ctx, state);
+    }
+}
+
 #[inline(always)]
-fn leave(ctx: &BtfTracePointContext, state: &CpuState) {
+fn leave(ctx: &BtfTracePointContext, state: &mut CpuState) {
     let prev: *const u8 = ctx.arg(1);
     // SAFETY: the second argument of this tracepoint is the task that leaves; offsets and types are from BTF.
     let pid: u32 = unsafe { field(prev, TASK_PID.load()) };
     if pid == 0 {
+        add(&mut state.idle_left, 1);
         return;
     }
     if state.pid != pid {

@@ -7,44 +7,38 @@ use aya_ebpf::{
     bindings::{
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RETRANS_CB,
         BPF_SOCK_OPS_RETRANS_CB_FLAG, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB,
-        BPF_TCP_CLOSE,
+        BPF_TCP_CLOSE, bpf_sock_ops,
     },
     macros::sock_ops,
     programs::SockOpsContext,
 };
 use aya_log_ebpf::debug;
 use sentinel_common::{
+    cost::OF_NET,
     loss,
     net::{
         DIRECTION_OUT, Destination, NO_CONNECTION_COUNTED, NetCounters, PENDING_ATTEMPT, ROLE_ACCEPTED, ROLE_OPENED,
         SocketState, UNCOUNTED,
     },
-    sched::OFF_NET,
+    sched::CpuState,
 };
 
 use super::{
     destination,
     net::{counters, storage},
 };
-use crate::count::{add_atomic, cpu_state_unless, lost};
+use crate::{
+    cost::{self, Program},
+    count::{add_atomic, lost},
+};
 
 const CONTINUE: u32 = 1;
 
 /// Something happened to a TCP socket. Effect: none but the reports asked for.
 #[sock_ops]
 pub fn sock_ops(ctx: SockOpsContext) -> u32 {
-    if cpu_state_unless(OFF_NET).is_none() {
-        return uncounted(&ctx);
-    }
-    match ctx.op() {
-        BPF_SOCK_OPS_TCP_CONNECT_CB => began(&ctx, ROLE_OPENED, PENDING_ATTEMPT | UNCOUNTED),
-        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => connected(&ctx),
-        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => began(&ctx, ROLE_ACCEPTED, UNCOUNTED),
-        BPF_SOCK_OPS_STATE_CB if ctx.arg(1) == BPF_TCP_CLOSE => closed(&ctx),
-        BPF_SOCK_OPS_RETRANS_CB => retransmitted(&ctx),
-        _ => {}
-    }
-    CONTINUE
+    let ran = cost::run::<Happened>(ctx.ops);
+    if ran { CONTINUE } else { uncounted(&ctx) }
 }
 
 /// `connect` was called, or a connection accepted. Its first packet, which follows at once, counts it for the socket's
@@ -58,6 +52,27 @@ fn began(ctx: &SockOpsContext, role: u8, flags: u8) {
         ..SocketState::default()
     };
     ask_for_reports(ctx);
+}
+
+struct Happened;
+
+impl Program for Happened {
+    const SENSOR: usize = OF_NET;
+    const COUNTED: bool = false;
+    type Context = bpf_sock_ops;
+
+    #[inline(always)]
+    fn work(ops: *mut bpf_sock_ops, _: &mut CpuState) {
+        let ctx = &SockOpsContext::new(ops);
+        match ctx.op() {
+            BPF_SOCK_OPS_TCP_CONNECT_CB => began(ctx, ROLE_OPENED, PENDING_ATTEMPT | UNCOUNTED),
+            BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => connected(ctx),
+            BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => began(ctx, ROLE_ACCEPTED, UNCOUNTED),
+            BPF_SOCK_OPS_STATE_CB if ctx.arg(1) == BPF_TCP_CLOSE => closed(ctx),
+            BPF_SOCK_OPS_RETRANS_CB => retransmitted(ctx),
+            _ => {}
+        }
+    }
 }
 
 /// While the sensor is switched off: who opened the socket is kept for later, and no attempt is left to be counted when

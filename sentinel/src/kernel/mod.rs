@@ -6,6 +6,7 @@
 
 mod attach;
 mod btf;
+mod cost;
 mod counters;
 pub mod enforce;
 mod error;
@@ -17,15 +18,14 @@ mod object;
 mod offsets;
 mod pace;
 pub mod support;
-mod timing;
 mod watch;
 
 pub use attach::RUN_QUEUE_HZ;
 pub use btf::{Btf, BtfError};
+pub use cost::Timed;
 pub use counters::CpuSamples;
 pub use error::{KernelError, describe};
 pub use give_back::unused as give_back_unused;
 pub use layout::missing;
 pub use object::{Kernel, Options, ProgramFacts, Sensor};
 pub use pace::Pace;
-pub use timing::{OF_MEM, OF_NET, OF_SCHED, Ran, Timed};

@@ -22,7 +22,6 @@ use super::{
     KernelError, give_back,
     layout::{self, Layout},
     mapped::Mapped,
-    timing::Timing,
     watch::{Attachment, Runs},
 };
 
@@ -76,7 +75,7 @@ pub struct Kernel {
     pub(super) runs: Vec<Runs>,
     pub(super) left_out: [u64; LOSS_KINDS],
     pub(super) cpu_times: Option<File>,
-    pub(super) timing: Option<Timing>,
+    pub(super) off: u64,
     pub(super) cpus: u32,
     pub(super) slots: u32,
     pub(super) cpu_state: Mapped<CpuState>,
@@ -132,14 +131,13 @@ impl Kernel {
             runs: Vec::new(),
             left_out: [0; LOSS_KINDS],
             cpu_times: File::open(CPU_TIMES).ok(),
-            timing: None,
+            off: 0,
             cpus,
             slots,
             ebpf,
         };
         kernel.attach(options, &layout, &kernel_btf)?;
         kernel.find_watched();
-        kernel.begin_timing(&kernel_btf);
         drop((btf, kernel_btf, layout));
         give_back::after_start();
         Ok(kernel)

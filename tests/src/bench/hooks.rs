@@ -1,11 +1,12 @@
 //! Hooks: what each of sentinel's programs takes per event, above an empty program at the same hook, by the kernel's own
 //! count of run times. Rounds with either alternate in one run.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, thread, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
 use sentinel::kernel::{Kernel, Options, support};
+use sentinel_common::cost::{OF_MEM, OF_NET, OF_SCHED};
 use serde_json::json;
 
 use super::{
@@ -43,6 +44,46 @@ const LOADS: [Load; 5] = [
     Load::Connections,
 ];
 const SLOTS: u32 = 1024;
+/// How often the programs are asked to time some runs: the agent does so at each tick, which a round is too short for.
+const ASKED_EVERY: Duration = Duration::from_millis(20);
+/// How far its own measure may lie from the kernel's, as a factor.
+const AS_GOOD_AS: f64 = 2.0;
+
+/// A sensor, the load its events are timed under, and its programs: whether a run is an event that it counts.
+struct Sensor {
+    index: usize,
+    name: &'static str,
+    load: Load,
+    programs: &'static [(&'static str, bool)],
+}
+
+const SENSORS: [Sensor; 3] = [
+    Sensor {
+        index: OF_SCHED,
+        name: "a switch",
+        load: Load::Switches,
+        programs: &[("sched_switch", true)],
+    },
+    Sensor {
+        index: OF_MEM,
+        name: "a page taken or given back",
+        load: Load::Pages,
+        programs: &[("mm_page_alloc", true), ("mm_page_free", true), ("rss_stat", false)],
+    },
+    Sensor {
+        index: OF_NET,
+        name: "a packet",
+        load: Load::Requests,
+        programs: &[("ingress", true), ("egress", true)],
+    },
+];
+
+/// Nanoseconds per event, by either.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    own_ns: f64,
+    kernel_ns: f64,
+}
 
 /// Options of the measurement.
 #[derive(Clone, Debug, Args)]
@@ -66,10 +107,13 @@ impl Hooks {
     pub fn run(&self) -> Result<Report> {
         let _counting = support::count_run_time()?;
         let watch = Watch::start()?;
-        let (mut empty, mut ours) = (Vec::new(), Vec::new());
+        let (mut empty, mut ours, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.rounds.max(1) {
-            empty.push(self.empty()?);
-            ours.push(self.ours()?);
+            let costs = self.empty()?;
+            let (of_programs, by_itself) = self.ours(&costs)?;
+            empty.push(costs);
+            ours.push(of_programs);
+            own.push(by_itself);
         }
         let mut report = Report {
             trial: "hooks: nanoseconds per event, by the kernel's count of run times",
@@ -86,6 +130,10 @@ impl Hooks {
             let of = |costs: &[Costs]| costs.iter().map(|costs| costs[index]).collect::<Vec<_>>();
             row(&mut report, (name, load, most_ns), &of(&empty), &of(&ours))?;
         }
+        for (index, sensor) in SENSORS.iter().enumerate() {
+            let of_sensor = own.iter().map(|by_sensor| by_sensor[index]);
+            judge_own(&mut report, sensor.name, of_sensor)?;
+        }
         Ok(report)
     }
 
@@ -94,7 +142,7 @@ impl Hooks {
         self.costs(&empty.ids()?)
     }
 
-    fn ours(&self) -> Result<Costs> {
+    fn ours(&self, empty: &Costs) -> Result<(Costs, [Own; 3])> {
         let kernel = Kernel::open(&Options {
             max_cgroups: SLOTS,
             sched: true,
@@ -104,7 +152,45 @@ impl Hooks {
             debug: false,
         })?;
         let ids = kernel.programs().into_iter().map(|program| (program.name, program.id));
-        self.costs(&ids.collect())
+        let ids = ids.collect();
+        let costs = self.costs(&ids)?;
+        let mut own = [Own::default(); 3];
+        for (own, sensor) in own.iter_mut().zip(&SENSORS) {
+            *own = self.own(&kernel, sensor, &ids, empty)?;
+        }
+        Ok((costs, own))
+    }
+
+    /// What a sensor's events take by the clock that its programs read themselves, and by the kernel's count in the same time.
+    fn own(&self, kernel: &Kernel, sensor: &Sensor, ids: &BTreeMap<String, u32>, empty: &Costs) -> Result<Own> {
+        let (timed, before) = (kernel.timed()[sensor.index], run_times::own()?);
+        thread::scope(|scope| {
+            let length = Duration::from_secs_f64(self.seconds);
+            let load = scope.spawn(move || sensor.load.run(length));
+            while !load.is_finished() {
+                kernel.time_some();
+                thread::sleep(ASKED_EVERY);
+            }
+            load.join().map_err(|_| anyhow!("the load panicked"))?
+        })?;
+        let (after, now) = (run_times::own()?, kernel.timed()[sensor.index]);
+        let events = now.events.wrapping_sub(timed.events);
+        ensure!(events > 0, "{}: sentinel timed no event", sensor.name);
+        let (mut kernel_ns, mut counted) = (0.0, 0);
+        for (program, is_event) in sensor.programs {
+            let place = HOOKS.iter().position(|hook| hook.0 == *program);
+            let id = ids.get(*program).with_context(|| format!("{program} is not loaded"))?;
+            let of = |times: &BTreeMap<u32, RunTime>| times.get(id).copied().unwrap_or_default();
+            let ran = of(&after).since(of(&before));
+            let empty_ns = empty[place.with_context(|| format!("{program} has no empty one"))?].0;
+            let per_run_ns = ran.per_run_ns().unwrap_or(empty_ns);
+            kernel_ns += (per_run_ns - empty_ns) * ran.count as f64;
+            counted += if *is_event { ran.count } else { 0 };
+        }
+        Ok(Own {
+            own_ns: now.ns.wrapping_sub(timed.ns).cast_signed() as f64 / events as f64,
+            kernel_ns: kernel_ns / counted.max(1) as f64,
+        })
     }
 
     /// What the attached programs take, each under its load.
@@ -126,6 +212,22 @@ impl Hooks {
         }
         Ok(costs)
     }
+}
+
+/// The governor goes by what the programs say they take.
+fn judge_own(report: &mut Report, name: &str, rounds: impl Iterator<Item = Own> + Clone) -> Result<()> {
+    let own_ns = Spread::of(rounds.clone().map(|own| own.own_ns)).context("no rounds")?;
+    let kernel_ns = Spread::of(rounds.map(|own| own.kernel_ns)).context("no rounds")?;
+    let factor = own_ns.median / kernel_ns.median;
+    report.bounds.push(Bound::new(
+        format!("{name}: by sentinel's own clock between half and twice what it is by the kernel's count"),
+        format!("{own_ns} ns against {kernel_ns}"),
+        (1.0 / AS_GOOD_AS..=AS_GOOD_AS).contains(&factor),
+    ));
+    report
+        .runs
+        .push(json!({ "event": name, "own_ns": own_ns, "kernel_ns": kernel_ns }));
+    Ok(())
 }
 
 fn row(

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A tool or the agent has attached what it has to after this long.
-const ATTACHED: Duration = Duration::from_secs(4);
+const ATTACHED: Duration = Duration::from_millis(2500);
 /// What is forgotten ends by itself.
 const LONGEST: Duration = Duration::from_secs(120);
 const TOOL_LIMIT: Duration = Duration::from_secs(60);

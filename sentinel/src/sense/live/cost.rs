@@ -1,12 +1,11 @@
 //! What the programs cost, and leaving some of them out. Decides neither how much is too much nor what is left out.
 
-use sentinel_common::sched::{OFF_MEM, OFF_NET};
+use sentinel_common::cost::{OF_MEM, OF_NET, OF_SCHED, SENSORS, off};
 
 use super::Live;
 use crate::{
-    kernel::{OF_MEM, OF_NET, OF_SCHED},
     sense::{
-        price::{Prices, SENSORS},
+        price::Prices,
         sample::Host,
         spare::{ProgramShares, Spared},
     },
@@ -19,6 +18,7 @@ pub(super) struct Costs {
     prices: Prices,
     events: [u64; SENSORS],
     packet_runs: u64,
+    idle_left: u64,
     tick_ns: Option<u64>,
     shares: ProgramShares,
 }
@@ -36,16 +36,18 @@ impl Live {
         if !tick {
             return;
         }
-        self.kernel.pass_packets();
         let runs = self.kernel.packet_runs();
         costs.events[OF_NET] = runs.wrapping_sub(costs.packet_runs);
         costs.packet_runs = runs;
+        let idle = self.kernel.idle_left();
+        costs.events[OF_SCHED] += idle.wrapping_sub(costs.idle_left);
+        costs.idle_left = idle;
         let events = std::mem::take(&mut costs.events);
+        costs.prices.learn(&self.kernel.timed());
+        self.kernel.time_some();
         let Some(before_ns) = costs.tick_ns.replace(now.monotonic_ns) else {
-            self.learn_prices(now);
             return;
         };
-        costs.prices.count(events);
         let elapsed_ns = now.monotonic_ns.saturating_sub(before_ns);
         let shares = costs.prices.shares(events, elapsed_ns);
         let share = |sensor: usize, runs: bool| shares[sensor].filter(|_| runs);
@@ -55,15 +57,6 @@ impl Live {
             mem: share(OF_MEM, self.measures.mem),
             net: share(OF_NET, self.measures.net),
         };
-        self.learn_prices(now);
-    }
-
-    fn learn_prices(&mut self, now: Now) {
-        if let Some(timed) = self.kernel.timed()
-            && self.costs.prices.learn(&timed, now.monotonic_ns)
-        {
-            self.kernel.end_timing();
-        }
     }
 
     pub(super) const fn shares(&self) -> ProgramShares {
@@ -81,9 +74,9 @@ impl Live {
     /// A sensor that is taken up again begins with this moment: nothing was counted while it was left out. One that was lost
     /// meanwhile stays lost.
     pub(super) fn leave_out(&mut self, spared: Spared, now: Now) {
-        let word = |off: bool, sensor: u64| if off { sensor } else { 0 };
+        let bit = |is_off: bool, sensor: usize| if is_off { off(sensor) } else { 0 };
         self.kernel
-            .switch_off(word(spared.mem, OFF_MEM) | word(spared.net, OFF_NET));
+            .switch_off(bit(spared.mem, OF_MEM) | bit(spared.net, OF_NET));
         let runs = self.can_be_spared();
         self.measures.mem = runs.mem && !spared.mem;
         let net = runs.net && !spared.net;
