@@ -1,4 +1,5 @@
-//! Pairs: ordinary loads with sentinel attached and without, in alternation, and beside tools that do a part of its job.
+//! Pairs: ordinary loads with sentinel attached, with empty programs at its hooks, and without either, in alternation; and
+//! beside tools that do a part of its job.
 
 use std::{
     path::PathBuf,
@@ -12,7 +13,7 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{loads::Load, spread::Spread};
+use super::{empty::Empty, loads::Load, spread::Spread};
 use crate::{
     agent::{Agent, Options},
     paths,
@@ -24,6 +25,8 @@ use crate::{
     wait,
 };
 
+/// What it costs that the kernel calls a program at each hook at all: no tool that counts there is cheaper.
+const NOTHING_DONE: &str = "empty programs at its hooks";
 /// A tool or the agent has attached what it has to after this long.
 const ATTACHED: Duration = Duration::from_millis(2500);
 /// What is forgotten ends by itself.
@@ -33,7 +36,7 @@ const TOOL_LIMIT: Duration = Duration::from_secs(60);
 /// Options of the measurement.
 #[derive(Clone, Debug, Args)]
 pub struct Pairs {
-    /// Rounds: each does every load without anything, with sentinel, and with the tools
+    /// Rounds: each does every load without anything, with sentinel, with empty programs, and with the tools
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
     /// How long a load runs that has no length of its own, seconds
@@ -201,17 +204,22 @@ impl Pairs {
             able(&works, &mut findings)
         };
         let mut without: Times = vec![Vec::new(); works.len()];
-        let mut with = without.clone();
+        let (mut with, mut empty) = (without.clone(), without.clone());
         let mut beside = vec![without.clone(); tools.len()];
         for round in 0..self.rounds.max(1) {
             // Whoever comes first changes from round to round.
-            for turn in 0..2 {
-                if (round + turn) % 2 == 0 {
-                    self.all(&works, &mut without)?;
-                } else {
-                    let mut agent = attach()?;
-                    self.all(&works, &mut with)?;
-                    agent.end(Signal::SIGTERM)?;
+            for turn in 0..3 {
+                match (round + turn) % 3 {
+                    0 => self.all(&works, &mut without)?,
+                    1 => {
+                        let mut agent = attach()?;
+                        self.all(&works, &mut with)?;
+                        agent.end(Signal::SIGTERM)?;
+                    }
+                    _ => {
+                        let _attached = Empty::attach()?;
+                        self.all(&works, &mut empty)?;
+                    }
                 }
             }
             for (tool, times) in tools.iter().zip(&mut beside) {
@@ -237,6 +245,7 @@ impl Pairs {
         };
         for (index, work) in works.iter().enumerate() {
             row(&mut report, *work, "sentinel", &without[index], &with[index]);
+            row(&mut report, *work, NOTHING_DONE, &without[index], &empty[index]);
             for (tool, times) in tools.iter().zip(&beside) {
                 row(&mut report, *work, tool.name, &without[index], &times[index]);
             }
