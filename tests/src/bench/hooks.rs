@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     empty::Empty,
     loads::Load,
+    peers::Peers,
     run_times::{self, RunTime},
     spread::Spread,
 };
@@ -36,6 +37,8 @@ const HOOKS: [(&str, Load, Option<f64>); 9] = [
     ("egress", Load::RequestsAcross, Some(75.0)),
     ("sock_ops", Load::Connections, None),
 ];
+/// Place of the switch hook in [`HOOKS`].
+const SWITCH: usize = 0;
 const LOADS: [Load; 5] = [
     Load::Switches,
     Load::Pages,
@@ -107,9 +110,12 @@ impl Hooks {
     pub fn run(&self) -> Result<Report> {
         let _counting = support::count_run_time()?;
         let watch = Watch::start()?;
+        let mut findings = Vec::new();
+        let mut peers = Peers::able(&mut findings);
         let (mut empty, mut ours, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.rounds.max(1) {
             let costs = self.empty()?;
+            peers.round(Duration::from_secs_f64(self.seconds), costs[SWITCH].0)?;
             let (of_programs, by_itself) = self.ours(&costs)?;
             empty.push(costs);
             ours.push(of_programs);
@@ -122,7 +128,7 @@ impl Hooks {
                 .to_vec(),
             rows: Vec::new(),
             bounds: Vec::new(),
-            findings: Vec::new(),
+            findings,
             runs: Vec::new(),
             machine: watch.read()?,
         };
@@ -130,6 +136,12 @@ impl Hooks {
             let of = |costs: &[Costs]| costs.iter().map(|costs| costs[index]).collect::<Vec<_>>();
             row(&mut report, (name, load, most_ns), &of(&empty), &of(&ours))?;
         }
+        let switch = |costs: &[Costs]| costs.iter().map(|costs| costs[SWITCH].0).collect::<Vec<_>>();
+        let above = switch(&ours)
+            .into_iter()
+            .zip(switch(&empty))
+            .map(|(ours, empty)| ours - empty);
+        peers.tell(&mut report, &Spread::of(above).context("no rounds")?)?;
         for (index, sensor) in SENSORS.iter().enumerate() {
             let of_sensor = own.iter().map(|by_sensor| by_sensor[index]);
             judge_own(&mut report, sensor.name, of_sensor)?;

@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod loads;
 pub mod memory;
 pub mod pairs;
+pub mod peers;
 pub mod run_times;
 pub mod soak;
 pub mod soak_bounds;
@@ -16,6 +17,7 @@ pub mod soak_churn;
 pub mod soak_ledger;
 pub mod soak_reading;
 pub mod spread;
+pub mod tools;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -13,7 +13,12 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{empty::Empty, loads::Load, spread::Spread};
+use super::{
+    empty::Empty,
+    loads::Load,
+    spread::Spread,
+    tools::{ATTACHED, Tool, able},
+};
 use crate::{
     agent::{Agent, Options},
     paths,
@@ -27,8 +32,6 @@ use crate::{
 
 /// What it costs that the kernel calls a program at each hook at all: no tool that counts there is cheaper.
 const NOTHING_DONE: &str = "empty programs at its hooks";
-/// A tool or the agent has attached what it has to after this long.
-const ATTACHED: Duration = Duration::from_millis(2500);
 /// What is forgotten ends by itself.
 const LONGEST: Duration = Duration::from_secs(120);
 const TOOL_LIMIT: Duration = Duration::from_secs(60);
@@ -106,83 +109,6 @@ const WORKS: [Work; 7] = [
     },
 ];
 
-/// Gives a tool the kernel's tracing files in a mount namespace of its own, where the machine has them not mounted.
-const WITH_TRACING: &str = r#"mount -t debugfs none /sys/kernel/debug 2>/dev/null
-mount -t tracefs none /sys/kernel/tracing 2>/dev/null
-exec "$0" "$@""#;
-
-/// A tool that does a part of sentinel's job, and the loads that part is about.
-#[derive(Clone, Copy, Debug)]
-struct Tool {
-    name: &'static str,
-    program: &'static str,
-    package: &'static str,
-    args: &'static [&'static str],
-    loads: &'static [&'static str],
-}
-
-const SCHEDULER: &[&str] = &["perf bench sched pipe", "perf bench sched messaging"];
-const PACKETS: &str = "tracepoint:net:net_dev_queue { @out[cgroup] = count(); @outb[cgroup] = sum(args->len); }
-tracepoint:net:netif_receive_skb { @in[cgroup] = count(); @inb[cgroup] = sum(args->len); }";
-
-/// What `runqlat.bt` does, without the kernel's headers that it wants.
-const RUN_QUEUE: &str =
-    "tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @since[args->pid] = nsecs; }
-tracepoint:sched:sched_switch {
-  if (args->prev_state == 0) { @since[args->prev_pid] = nsecs; }
-  $ns = @since[args->next_pid];
-  if ($ns) { @us = hist((nsecs - $ns) / 1000); }
-  delete(@since[args->next_pid]);
-}";
-
-const TOOLS: [Tool; 6] = [
-    Tool {
-        name: "bpftrace, run-queue latency",
-        program: "bpftrace",
-        package: "bpftrace",
-        args: &["-e", RUN_QUEUE],
-        loads: SCHEDULER,
-    },
-    Tool {
-        name: "bpftrace runqlat.bt",
-        program: "runqlat.bt",
-        package: "bpftrace",
-        args: &[],
-        loads: SCHEDULER,
-    },
-    Tool {
-        name: "bpfcc runqlat",
-        program: "runqlat-bpfcc",
-        package: "bpfcc-tools",
-        args: &["60", "1"],
-        loads: SCHEDULER,
-    },
-    Tool {
-        name: "perf sched record",
-        program: "perf",
-        package: "linux-perf",
-        args: &["sched", "record", "-o", "/dev/null"],
-        loads: SCHEDULER,
-    },
-    Tool {
-        name: "bpftrace, pages by cgroup",
-        program: "bpftrace",
-        package: "bpftrace",
-        args: &[
-            "-e",
-            "tracepoint:kmem:mm_page_alloc { @a[cgroup] = count(); } tracepoint:kmem:mm_page_free { @f[cgroup] = count(); }",
-        ],
-        loads: &["page faults"],
-    },
-    Tool {
-        name: "bpftrace, packets by cgroup",
-        program: "bpftrace",
-        package: "bpftrace",
-        args: &["-e", PACKETS],
-        loads: &["requests", "requests, two CPUs", "iperf3"],
-    },
-];
-
 /// Seconds for one operation, by load and round; `None` where it was not measured.
 type Times = Vec<Vec<Option<f64>>>;
 
@@ -201,7 +127,8 @@ impl Pairs {
         let tools = if self.no_tools {
             Vec::new()
         } else {
-            able(&works, &mut findings)
+            let loads: Vec<_> = works.iter().map(|work| work.name).collect();
+            able(&loads, &mut findings)
         };
         let mut without: Times = vec![Vec::new(); works.len()];
         let (mut with, mut empty) = (without.clone(), without.clone());
@@ -228,8 +155,7 @@ impl Pairs {
                     let about = tool.loads.contains(&work.name);
                     times.push(about.then(|| self.one(*work)).transpose()?);
                 }
-                running.signal(Signal::SIGINT)?;
-                let _ = running.wait(Duration::from_secs(10))?;
+                Tool::end(&mut running)?;
             }
         }
         let mut report = Report {
@@ -270,60 +196,6 @@ impl Pairs {
         }
         .context(work.name)
     }
-}
-
-impl Tool {
-    fn command(&self) -> Result<Command> {
-        let mut command = Command::new(paths::tool("unshare", "util-linux")?);
-        command.args(["--mount", "/bin/sh", "-c", WITH_TRACING]);
-        command.arg(paths::tool(self.program, self.package)?).args(self.args);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        Ok(command)
-    }
-
-    fn start(&self) -> Result<Process> {
-        let mut command = self.command()?;
-        command.stderr(Stdio::null());
-        let process = Process::spawn(&mut command)?;
-        thread::sleep(ATTACHED);
-        Ok(process)
-    }
-
-    /// Why it cannot run here, in its own words.
-    fn hindrance(&self) -> Option<String> {
-        let mut command = match self.command() {
-            Ok(command) => command,
-            Err(error) => return Some(error.to_string()),
-        };
-        command.stderr(Stdio::piped());
-        let mut process = Process::spawn(&mut command).ok()?;
-        let lines = crate::lines::Lines::read(process.child().stderr.take()?);
-        let ended = wait::until(ATTACHED, || process.ended().transpose());
-        let _ = process.signal(Signal::SIGINT);
-        let _ = process.wait(Duration::from_secs(10));
-        ended.map(|_| {
-            lines
-                .texts()
-                .last()
-                .cloned()
-                .unwrap_or_else(|| "it ended at once".to_owned())
-        })
-    }
-}
-
-/// Tools that run here; what is said about the others.
-fn able(works: &[Work], findings: &mut Vec<String>) -> Vec<Tool> {
-    let mut able = Vec::new();
-    for tool in TOOLS {
-        if !works.iter().any(|work| tool.loads.contains(&work.name)) {
-            continue;
-        }
-        match tool.hindrance() {
-            None => able.push(tool),
-            Some(reason) => findings.push(format!("{} skipped: {}", tool.name, reason.trim())),
-        }
-    }
-    able
 }
 
 fn attach() -> Result<Agent> {

@@ -1,7 +1,7 @@
-//! How long programs ran and how often, as the kernel counts it while it is asked to. Of programs that this process
-//! holds: their descriptors tell.
+//! How long programs ran and how often, as the kernel counts it while it is asked to. Of programs that a process holds: its
+//! descriptors tell.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, process};
 
 use anyhow::Result;
 
@@ -36,8 +36,16 @@ impl RunTime {
 /// # Errors
 /// `/proc` cannot be read.
 pub fn own() -> Result<BTreeMap<u32, RunTime>> {
+    of(process::id())
+}
+
+/// Of each program that a process holds, by its id.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn of(pid: u32) -> Result<BTreeMap<u32, RunTime>> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir("/proc/self/fdinfo")?.flatten() {
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))?.flatten() {
         // A descriptor may have been closed meanwhile.
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
         let field = |name: &str| {
