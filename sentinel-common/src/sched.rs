@@ -68,12 +68,13 @@ pub struct CpuState {
     /// Not 0 while a packet that leaves is being counted here: one that leaves from an interrupt, or from a task that
     /// took this CPU meanwhile, then counts in the shared bank.
     pub sending: u32,
-    /// Runs of the programs of packets. An interrupt between reading and writing costs one of them.
-    pub packet_runs: u64,
     /// What user space asks of the programs, see [`crate::cost`].
     pub control: u64,
-    /// Switches from idle.
-    pub idle_left: u64,
+    /// Events of each sensor, as [`crate::cost::OF_SCHED`] and the others, modulo 2^32. An interrupt between reading and writing
+    /// costs one of them.
+    pub events: [u32; SENSORS],
+    /// Padding.
+    pub _pad_events: u32,
     /// What the programs of each sensor took.
     pub timed: [Timed; SENSORS],
     /// Padding to a power of two: indexing by shift, not by multiplication.

@@ -34,14 +34,24 @@ pub(crate) fn run<P: Program>(context: *mut P::Context) -> bool {
     // SAFETY: a read of a reference's target, which user space writes to meanwhile.
     let control = unsafe { read_volatile(&raw const state.control) };
     if control & (off(P::SENSOR) | left(P::SENSOR, u8::MAX)) == 0 {
+        count::<P>(state);
         P::work(context, state);
         return true;
     }
     let on = control & off(P::SENSOR) == 0;
     if on {
+        count::<P>(state);
         run_timed::<P>(context, state);
     }
     on
+}
+
+#[inline(always)]
+fn count<P: Program>(state: &mut CpuState) {
+    if P::COUNTED {
+        let events = &mut state.events[P::SENSOR];
+        *events = events.wrapping_add(1);
+    }
 }
 
 /// A function of its own, so that what is rare takes neither room nor registers where every event passes.

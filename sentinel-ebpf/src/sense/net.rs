@@ -73,7 +73,6 @@ impl<const IN: bool> Program for Passing<IN> {
             lost(loss::UNPARSED_PACKET);
         }
         let (socket, slot) = socket(skb);
-        add(&mut state.packet_runs, 1);
         let adding = if IN { Adding::Alone } else { Adding::begin(state) };
         if let Some(counters) = adding.counters(state, slot) {
             count_packet::<IN>(adding, counters, (length, segments, ifindex), &packet);

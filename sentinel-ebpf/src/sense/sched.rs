@@ -47,12 +47,11 @@ impl Program for Switch {
 }
 
 #[inline(always)]
-fn leave(ctx: &BtfTracePointContext, state: &mut CpuState) {
+fn leave(ctx: &BtfTracePointContext, state: &CpuState) {
     let prev: *const u8 = ctx.arg(1);
     // SAFETY: the second argument of this tracepoint is the task that leaves; offsets and types are from BTF.
     let pid: u32 = unsafe { field(prev, TASK_PID.load()) };
     if pid == 0 {
-        add(&mut state.idle_left, 1);
         return;
     }
     if state.pid != pid {

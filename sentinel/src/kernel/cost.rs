@@ -1,11 +1,11 @@
 //! What runs of the programs take, and how sensors are switched off: what is asked of the programs, and their answer.
 //!
-//! In: which sensors are off. Out: what was timed, and counts of events that no slot has. Never decides what is switched off,
+//! In: which sensors are off. Out: how many events there were, and what some of them took. Never decides what is switched off,
 //! nor what is too much.
 
 use sentinel_common::{
-    cost::{COUNTED_RUNS, SENSORS, left},
-    sched::{CONTROL_WORD, CpuState},
+    cost::{COUNTED_RUNS, SENSORS, Timed, left},
+    sched::CONTROL_WORD,
 };
 
 use super::Kernel;
@@ -14,13 +14,13 @@ use super::Kernel;
 /// time of one run or two.
 const RUNS: u8 = 2 * COUNTED_RUNS as u8;
 
-/// What was timed on all CPUs since the start, by sensor.
+/// What one CPU counted and timed since the start, by sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timed {
-    /// Events that the sensor counts.
-    pub events: u64,
-    /// What the programs took for them, nanoseconds, modulo 2^64.
-    pub ns: u64,
+pub struct OfCpu {
+    /// Events, modulo 2^32.
+    pub events: [u32; SENSORS],
+    /// Some of them, and what the programs took for those.
+    pub timed: [Timed; SENSORS],
 }
 
 impl Kernel {
@@ -43,34 +43,14 @@ impl Kernel {
         }
     }
 
-    /// What was timed since the start.
-    #[must_use]
-    pub fn timed(&self) -> [Timed; SENSORS] {
-        let mut timed = [Timed::default(); SENSORS];
-        for state in self.cpu_states() {
-            for (sum, of_cpu) in timed.iter_mut().zip(&state.timed) {
-                sum.events = sum.events.wrapping_add(of_cpu.events);
-                sum.ns = sum.ns.wrapping_add(of_cpu.ns);
+    /// Of each CPU, in their order.
+    pub fn costs(&self) -> impl Iterator<Item = OfCpu> {
+        (0..self.cpus).map(|cpu| {
+            let state = self.cpu_state.get(cpu).unwrap_or_default();
+            OfCpu {
+                events: state.events,
+                timed: state.timed,
             }
-        }
-        timed
-    }
-
-    /// Runs of the programs of packets.
-    #[must_use]
-    pub fn packet_runs(&self) -> u64 {
-        self.cpu_states()
-            .fold(0, |sum, state| sum.wrapping_add(state.packet_runs))
-    }
-
-    /// Switches from idle, which no cgroup is charged with.
-    #[must_use]
-    pub fn idle_left(&self) -> u64 {
-        self.cpu_states()
-            .fold(0, |sum, state| sum.wrapping_add(state.idle_left))
-    }
-
-    fn cpu_states(&self) -> impl Iterator<Item = CpuState> {
-        (0..self.cpus).filter_map(|cpu| self.cpu_state.get(cpu))
+        })
     }
 }

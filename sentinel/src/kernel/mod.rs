@@ -22,7 +22,7 @@ mod watch;
 
 pub use attach::RUN_QUEUE_HZ;
 pub use btf::{Btf, BtfError};
-pub use cost::Timed;
+pub use cost::OfCpu;
 pub use counters::CpuSamples;
 pub use error::{KernelError, describe};
 pub use give_back::unused as give_back_unused;

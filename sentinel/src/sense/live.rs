@@ -323,7 +323,9 @@ impl Source for Live {
         }
         self.read_destinations(&mut sample, &slots);
         sample.elapsed = self.elapsed(now.monotonic_ns, tick);
-        self.count_cost(&sample.host, now, tick);
+        if tick {
+            self.count_cost(now);
+        }
         if let Some(sched) = &sample.host.sched {
             self.switches.count(sched.waits);
         }

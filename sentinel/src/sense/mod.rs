@@ -10,7 +10,7 @@ pub mod liveness;
 pub mod mount;
 pub mod naming;
 pub mod origin;
-mod price;
+pub mod price;
 pub mod record;
 pub mod replay;
 pub mod sample;

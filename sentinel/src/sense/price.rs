@@ -1,124 +1,158 @@
 //! What one event costs inside the kernel, and what all of them cost.
 //!
-//! Owns what was timed lately. In: events that were counted, and what some of them took. Out: the share of a CPU that the
-//! programs took. A price is that of the last seconds, on the caches and under the load of this host then: an event that comes
-//! seldom finds cold caches and costs many times what one of many does. Never asks the kernel.
-
-use std::array;
+//! Owns what each CPU timed lately. In: how many events there were, and what some of them took. Out: what the programs took for
+//! all of them. A price is that of the last seconds on one CPU, with its caches and its load: an event that comes seldom finds cold
+//! caches and costs many times what one of many does. Never asks the kernel.
 
 use sentinel_common::cost::SENSORS;
 
-use crate::kernel::Timed;
+use crate::kernel::OfCpu;
 
 /// Part of what was timed before that still counts one tick later: the price is that of some ten ticks.
 const KEPT: f64 = 0.9;
 
 /// What is known of prices.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Prices {
-    read: [Timed; SENSORS],
+pub struct Prices {
+    cpus: Vec<Cpu>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Cpu {
+    read: OfCpu,
     lately: [Lately; SENSORS],
 }
 
-/// What was timed of one sensor, the older the less.
+/// What was timed of one sensor on one CPU, the older the less.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lately {
     events: f64,
     ns: f64,
 }
 
+impl Lately {
+    fn each_ns(self) -> Option<f64> {
+        (self.events > 0.0).then(|| (self.ns / self.events).max(0.0))
+    }
+}
+
 impl Prices {
-    /// Takes what was timed since the start. To be called at every tick.
-    pub(super) fn learn(&mut self, timed: &[Timed; SENSORS]) {
-        for ((read, now), lately) in self.read.iter_mut().zip(timed).zip(&mut self.lately) {
-            let before = std::mem::replace(read, *now);
-            let events = now.events.wrapping_sub(before.events);
-            // A run that took no longer than reading the clock can have counted below zero.
-            let ns = now.ns.wrapping_sub(before.ns).cast_signed();
-            // What is seldom is remembered until it comes again.
-            if events > 0 {
-                lately.events = lately.events * KEPT + events as f64;
-                lately.ns = lately.ns * KEPT + ns as f64;
+    /// Takes what every CPU counted and timed since the start, always in the same order, and tells what the programs of each sensor
+    /// took since the last time, nanoseconds. `None` where there were events and none was timed as yet.
+    pub fn learn(&mut self, costs: impl Iterator<Item = OfCpu>) -> [Option<f64>; SENSORS] {
+        // What a CPU has not timed yet costs what the others' events do.
+        let elsewhere: [Lately; SENSORS] = std::array::from_fn(|sensor| {
+            let of_sensor = self.cpus.iter().map(|cpu| cpu.lately[sensor]);
+            of_sensor.fold(Lately::default(), |sum, cpu| Lately {
+                events: sum.events + cpu.events,
+                ns: sum.ns + cpu.ns,
+            })
+        });
+        let mut spent_ns = [Some(0.0); SENSORS];
+        for (index, now) in costs.enumerate() {
+            if index == self.cpus.len() {
+                self.cpus.push(Cpu::default());
+            }
+            let cpu = &mut self.cpus[index];
+            let before = std::mem::replace(&mut cpu.read, now);
+            for sensor in 0..SENSORS {
+                let lately = &mut cpu.lately[sensor];
+                lately.learn(&now, &before, sensor);
+                let events = now.events[sensor].wrapping_sub(before.events[sensor]);
+                if events > 0 {
+                    let each_ns = lately.each_ns().or_else(|| elsewhere[sensor].each_ns());
+                    let ns = each_ns.map(|ns| ns * f64::from(events));
+                    spent_ns[sensor] = spent_ns[sensor].zip(ns).map(|(sum, ns)| sum + ns);
+                }
             }
         }
+        spent_ns
     }
+}
 
-    /// Share of one CPU that the programs of each sensor took for so many events in so long a time. `None` where none was timed
-    /// as yet.
-    pub(super) fn shares(&self, events: [u64; SENSORS], elapsed_ns: u64) -> [Option<f64>; SENSORS] {
-        array::from_fn(|sensor| {
-            let price_ns = match (events[sensor], self.lately[sensor]) {
-                (0, _) => 0.0,
-                (_, lately) if lately.events > 0.0 => (lately.ns / lately.events).max(0.0),
-                _ => return None,
-            };
-            Some(price_ns * events[sensor] as f64 / elapsed_ns.max(1) as f64)
-        })
+impl Lately {
+    fn learn(&mut self, now: &OfCpu, before: &OfCpu, sensor: usize) {
+        let (now, before) = (now.timed[sensor], before.timed[sensor]);
+        let events = now.events.wrapping_sub(before.events);
+        // A run that took no longer than reading the clock can have counted below zero.
+        let ns = now.ns.wrapping_sub(before.ns).cast_signed();
+        // What is seldom is remembered until it comes again.
+        if events > 0 {
+            self.events = self.events * KEPT + events as f64;
+            self.ns = self.ns * KEPT + ns as f64;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sentinel_common::cost::Timed;
+
     use super::*;
 
-    const SECOND: u64 = 1_000_000_000;
-
-    fn timed(events: u64, ns: i64) -> Timed {
-        Timed {
-            events,
+    /// A CPU with as many events of the first sensor, of which some were timed.
+    fn cpu(events: u32, timed: u64, ns: i64) -> OfCpu {
+        let mut cpu = OfCpu::default();
+        cpu.events[0] = events;
+        cpu.timed[0] = Timed {
+            events: timed,
             ns: ns.cast_unsigned(),
-        }
+            ..Timed::default()
+        };
+        cpu
     }
 
-    fn close(share: Option<f64>, expected: f64) -> bool {
-        share.is_some_and(|share| (share - expected).abs() < 1e-9)
+    fn spent(prices: &mut Prices, cpus: &[OfCpu]) -> Option<f64> {
+        prices.learn(cpus.iter().copied())[0]
     }
 
     #[test]
-    fn all_events_cost_what_those_did_that_were_timed() {
+    fn each_cpus_events_cost_what_those_did_that_it_timed() {
         let mut prices = Prices::default();
-        assert_eq!(prices.shares([1, 0, 1], SECOND), [None, Some(0.0), None]);
-        prices.learn(&[timed(32, 32 * 24), timed(64, 64 * 20), timed(0, 0)]);
-        let shares = prices.shares([1_000_000, 100_000, 10], SECOND);
-        assert!(close(shares[0], 0.024), "24 ns a switch: {shares:?}");
-        assert!(close(shares[1], 0.002), "20 ns a page: {shares:?}");
-        assert_eq!(shares[2], None, "no packet was timed");
+        assert_eq!(prices.learn([OfCpu::default()].into_iter()), [Some(0.0); SENSORS]);
+        let mut prices = Prices::default();
+        let busy_and_calm = [cpu(1_000_000, 32, 32 * 24), cpu(100, 32, 32 * 700)];
+        let spent = spent(&mut prices, &busy_and_calm).unwrap();
+        assert!((spent - (24e6 + 70e3)).abs() < 1.0, "{spent}");
+    }
+
+    #[test]
+    fn what_was_not_timed_costs_what_it_does_elsewhere_or_is_unknown() {
+        let mut prices = Prices::default();
+        let mut cpus = [cpu(10, 0, 0), cpu(0, 0, 0)];
+        assert_eq!(spent(&mut prices, &cpus), None);
+        cpus[0] = cpu(20, 10, 400);
+        assert_eq!(spent(&mut prices, &cpus), Some(400.0));
+        cpus[1] = cpu(5, 0, 0);
+        assert_eq!(spent(&mut prices, &cpus), Some(200.0));
     }
 
     #[test]
     fn the_price_follows_the_load_and_stays_where_nothing_comes() {
         let mut prices = Prices::default();
-        let price = |prices: &Prices| prices.shares([SECOND; SENSORS], SECOND)[0].unwrap();
-        let (mut events, mut ns) = (0, 0);
+        let (mut timed, mut ns, mut events) = (0, 0, u32::MAX - 100_000);
+        prices.learn([cpu(events, 0, 0)].into_iter());
         let mut tick = |prices: &mut Prices, each: i64| {
-            events += 64;
+            timed += 64;
             ns += 64 * each;
-            prices.learn(&[timed(events, ns), timed(0, 0), timed(0, 0)]);
+            // The count goes round.
+            events = events.wrapping_add(1_000);
+            spent(prices, &[cpu(events, timed, ns)]).unwrap() / 1_000.0
         };
-        for _ in 0..50 {
-            tick(&mut prices, 700);
-        }
-        assert!((price(&prices) - 700.0).abs() < 1.0);
-        for _ in 0..30 {
-            tick(&mut prices, 40);
-        }
-        assert!(
-            (40.0..80.0).contains(&price(&prices)),
-            "caches are warm: {}",
-            price(&prices)
-        );
-        let before = price(&prices);
+        let cold = (0..50).map(|_| tick(&mut prices, 700)).last().unwrap();
+        assert!((cold - 700.0).abs() < 1.0, "{cold}");
+        let warm = (0..80).map(|_| tick(&mut prices, 40)).last().unwrap();
+        assert!((warm - 40.0).abs() < 1.0, "caches are warm: {warm}");
+        let mut read = prices.cpus[0].read;
         for _ in 0..1_000 {
-            let read = prices.read;
-            prices.learn(&read);
+            read.events[0] = read.events[0].wrapping_add(1);
+            assert!((spent(&mut prices, &[read]).unwrap() - warm).abs() < 1e-9);
         }
-        assert!((price(&prices) - before).abs() < 1e-9);
     }
 
     #[test]
     fn a_program_faster_than_a_clock_costs_nothing_and_not_less() {
         let mut prices = Prices::default();
-        prices.learn(&[timed(64, -300); SENSORS]);
-        assert_eq!(prices.shares([1_000; SENSORS], 1_000), [Some(0.0); SENSORS]);
+        assert_eq!(spent(&mut prices, &[cpu(1_000, 64, -300)]), Some(0.0));
     }
 }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
-use sentinel::kernel::{Kernel, Options, support};
+use sentinel::{
+    kernel::{Kernel, Options, support},
+    sense::price::Prices,
+};
 use sentinel_common::cost::{OF_MEM, OF_NET, OF_SCHED};
 use serde_json::json;
 
@@ -175,19 +178,22 @@ impl Hooks {
 
     /// What a sensor's events take by the clock that its programs read themselves, and by the kernel's count in the same time.
     fn own(&self, kernel: &Kernel, sensor: &Sensor, ids: &BTreeMap<String, u32>, empty: &Costs) -> Result<Own> {
-        let (timed, before) = (kernel.timed()[sensor.index], run_times::own()?);
+        let mut prices = Prices::default();
+        prices.learn(kernel.costs());
+        let (mut own_ns, before) = (0.0, run_times::own()?);
         thread::scope(|scope| {
             let length = Duration::from_secs_f64(self.seconds);
             let load = scope.spawn(move || sensor.load.run(length));
             while !load.is_finished() {
                 kernel.time_some();
                 thread::sleep(ASKED_EVERY);
+                // The first reading may come before anything was timed.
+                own_ns += prices.learn(kernel.costs())[sensor.index].unwrap_or(0.0);
             }
             load.join().map_err(|_| anyhow!("the load panicked"))?
         })?;
-        let (after, now) = (run_times::own()?, kernel.timed()[sensor.index]);
-        let events = now.events.wrapping_sub(timed.events);
-        ensure!(events > 0, "{}: sentinel timed no event", sensor.name);
+        let after = run_times::own()?;
+        ensure!(own_ns > 0.0, "{}: sentinel timed no event", sensor.name);
         let (mut kernel_ns, mut counted) = (0.0, 0);
         for (program, is_event) in sensor.programs {
             let place = HOOKS.iter().position(|hook| hook.0 == *program);
@@ -200,7 +206,7 @@ impl Hooks {
             counted += if *is_event { ran.count } else { 0 };
         }
         Ok(Own {
-            own_ns: now.ns.wrapping_sub(timed.ns).cast_signed() as f64 / events as f64,
+            own_ns: own_ns / counted.max(1) as f64,
             kernel_ns: kernel_ns / counted.max(1) as f64,
         })
     }

@@ -1,55 +1,35 @@
 //! What the programs cost, and leaving some of them out. Decides neither how much is too much nor what is left out.
 
-use sentinel_common::cost::{OF_MEM, OF_NET, OF_SCHED, SENSORS, off};
+use sentinel_common::cost::{OF_MEM, OF_NET, OF_SCHED, off};
 
 use super::Live;
 use crate::{
     sense::{
         price::Prices,
-        sample::Host,
         spare::{ProgramShares, Spared},
     },
     time::Now,
 };
 
-/// What events cost, and how many there were since the last tick.
+/// What events cost.
 #[derive(Debug, Default)]
 pub(super) struct Costs {
     prices: Prices,
-    events: [u64; SENSORS],
-    packet_runs: u64,
-    idle_left: u64,
     tick_ns: Option<u64>,
     shares: ProgramShares,
 }
 
 impl Live {
-    /// Counts what a reading has found; at a tick, what it cost.
-    pub(super) fn count_cost(&mut self, host: &Host, now: Now, tick: bool) {
+    /// Learns what the programs cost since the last tick.
+    pub(super) fn count_cost(&mut self, now: Now) {
         let costs = &mut self.costs;
-        costs.events[OF_SCHED] += host.sched.as_ref().map_or(0, |sched| sched.waits);
-        let blocks = |by_order: &[u64]| by_order.iter().sum::<u64>();
-        costs.events[OF_MEM] += host
-            .mem
-            .as_ref()
-            .map_or(0, |mem| blocks(&mem.allocated) + blocks(&mem.freed));
-        if !tick {
-            return;
-        }
-        let runs = self.kernel.packet_runs();
-        costs.events[OF_NET] = runs.wrapping_sub(costs.packet_runs);
-        costs.packet_runs = runs;
-        let idle = self.kernel.idle_left();
-        costs.events[OF_SCHED] += idle.wrapping_sub(costs.idle_left);
-        costs.idle_left = idle;
-        let events = std::mem::take(&mut costs.events);
-        costs.prices.learn(&self.kernel.timed());
+        let spent_ns = costs.prices.learn(self.kernel.costs());
         self.kernel.time_some();
         let Some(before_ns) = costs.tick_ns.replace(now.monotonic_ns) else {
             return;
         };
-        let elapsed_ns = now.monotonic_ns.saturating_sub(before_ns);
-        let shares = costs.prices.shares(events, elapsed_ns);
+        let elapsed_ns = now.monotonic_ns.saturating_sub(before_ns).max(1);
+        let shares = spent_ns.map(|ns| ns.map(|ns| ns / elapsed_ns as f64));
         let share = |sensor: usize, runs: bool| shares[sensor].filter(|_| runs);
         costs.shares = ProgramShares {
             // Where its own signal is off the switch hook attributes for the others, and is not known.
