@@ -204,13 +204,16 @@ impl<S: Source> Agent<S> {
         tokio::pin!(stop);
         let (interval, fast) = (self.parts.config.interval, self.parts.config.network_interval);
         let mut ticks = Pace::new(Duration::ZERO, interval).map_err(AgentError::Timer)?;
-        let mut readings = Pace::new(fast, fast).map_err(AgentError::Timer)?;
+        // Nothing is known before the second reading: the first one between ticks comes sooner than the others.
+        let (soon, mut begun) = (fast / 2, false);
+        let mut readings = Pace::new(soon, soon).map_err(AgentError::Timer)?;
         let mut tending = interval_at(Instant::now() + TEND, TEND);
         tending.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
-            readings
-                .change(self.pause().unwrap_or_default(), &ticks)
-                .map_err(AgentError::Timer)?;
+            let pause = self
+                .pause()
+                .map_or(Duration::ZERO, |pause| if begun { pause } else { soon });
+            readings.change(pause, &ticks).map_err(AgentError::Timer)?;
             let stopped = tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -223,7 +226,9 @@ impl<S: Source> Agent<S> {
                 due = readings.due() => {
                     due.map_err(AgentError::Timer)?;
                     // A tick reads these sensors too: no second reading right after it.
-                    if self.was_read_within(fast / 2) { None } else { self.read_between()? }
+                    let too_soon = begun && self.was_read_within(fast / 2);
+                    begun = true;
+                    if too_soon { None } else { self.read_between()? }
                 }
                 Some(done) = next(&mut self.done) => {
                     self.actor.hear(done, Now::read());
