@@ -19,7 +19,7 @@ pub(crate) trait Program {
     /// Whose it is.
     const SENSOR: usize;
     /// Whether the event is one that the sensor counts.
-    const COUNTED: bool;
+    const COUNTED: bool = true;
     /// What the kernel gives it.
     type Context;
 
@@ -63,13 +63,14 @@ fn run_timed<P: Program>(context: *mut P::Context, state: &mut CpuState) {
     end(state, P::SENSOR, P::COUNTED);
 }
 
-/// One run fewer is left to be timed, and this one begins. If user space asks anew meanwhile, it gets some runs fewer.
+/// One run fewer is left to be timed, and this one begins. If user space asks anew meanwhile it gets some runs fewer, and an
+/// interrupt may have had the last one.
 #[inline(always)]
 fn begin(state: &mut CpuState, sensor: usize) {
     // SAFETY: a byte of a reference's target.
     let remaining = unsafe {
         let left = (&raw mut state.control).cast::<u8>().add(left_byte(sensor));
-        let remaining = read_volatile(left).wrapping_sub(1);
+        let remaining = read_volatile(left).saturating_sub(1);
         write_volatile(left, remaining);
         remaining
     };

@@ -225,10 +225,9 @@ impl<S: Source> Agent<S> {
                 }
                 due = readings.due() => {
                     due.map_err(AgentError::Timer)?;
-                    // A tick reads these sensors too: no second reading right after it.
-                    let too_soon = begun && self.was_read_within(fast / 2);
                     begun = true;
-                    if too_soon { None } else { self.read_between()? }
+                    // A tick reads these sensors too: no second reading right after it.
+                    if self.was_read_within(fast / 4) { None } else { self.read_between()? }
                 }
                 Some(done) = next(&mut self.done) => {
                     self.actor.hear(done, Now::read());

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal as Posix;
 use sentinel::{
     judge::verdict::{Cause, Level, Signal},
-    sense::sample::ScopeKind,
+    kernel::{Kernel, Options as KernelOptions},
+    sense::{Source as _, live::Live, mount, sample::ScopeKind},
+    time::Now,
 };
 use sentinel_common::{cost::OF_NET, sched::CpuState};
 use sentinel_tests::{
@@ -141,6 +143,28 @@ fn a_budget_is_held_by_leaving_out_what_was_declared_and_what_was_left_out_comes
         state()?
     );
     ensure!(agent.end(Posix::SIGTERM)?.code == Some(0));
+    Ok(())
+}
+
+#[test]
+fn the_switch_hook_costs_what_it_takes_where_it_only_attributes_for_others() -> Result<()> {
+    let root = mount::find()?;
+    let kernel = Kernel::open(&KernelOptions {
+        max_cgroups: 64,
+        sched: false,
+        mem: true,
+        net: false,
+        cgroup_root: Some(root.clone()),
+        debug: false,
+    })?;
+    let mut live = Live::new(kernel, root);
+    let known = wait::until_true(LIMIT, || {
+        live.read(Now::read(), true);
+        let shares = live.program_shares();
+        shares.sched > Some(0.0) && shares.mem.is_some()
+    });
+    ensure!(known, "{:?}", live.program_shares());
+    ensure!(live.program_shares().net.is_none(), "a sensor that does not run");
     Ok(())
 }
 

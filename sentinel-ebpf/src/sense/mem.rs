@@ -35,7 +35,6 @@ struct Allocation;
 
 impl Program for Allocation {
     const SENSOR: usize = OF_MEM;
-    const COUNTED: bool = true;
     type Context = c_void;
 
     #[inline(always)]
@@ -64,7 +63,6 @@ struct Free;
 
 impl Program for Free {
     const SENSOR: usize = OF_MEM;
-    const COUNTED: bool = true;
     type Context = c_void;
 
     #[inline(always)]

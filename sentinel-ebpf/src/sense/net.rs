@@ -59,7 +59,6 @@ struct Passing<const IN: bool>;
 
 impl<const IN: bool> Program for Passing<IN> {
     const SENSOR: usize = OF_NET;
-    const COUNTED: bool = true;
     type Context = __sk_buff;
 
     #[inline(always)]

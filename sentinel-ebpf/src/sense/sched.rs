@@ -35,7 +35,6 @@ struct Switch;
 
 impl Program for Switch {
     const SENSOR: usize = OF_SCHED;
-    const COUNTED: bool = true;
     type Context = c_void;
 
     #[inline(always)]

@@ -41,19 +41,6 @@ pub fn sock_ops(ctx: SockOpsContext) -> u32 {
     if ran { CONTINUE } else { uncounted(&ctx) }
 }
 
-/// `connect` was called, or a connection accepted. Its first packet, which follows at once, counts it for the socket's
-/// cgroup.
-#[inline(always)]
-fn began(ctx: &SockOpsContext, role: u8, flags: u8) {
-    let Some(socket) = socket(ctx) else { return };
-    *socket = SocketState {
-        role,
-        flags,
-        ..SocketState::default()
-    };
-    ask_for_reports(ctx);
-}
-
 struct Happened;
 
 impl Program for Happened {
@@ -73,6 +60,19 @@ impl Program for Happened {
             _ => {}
         }
     }
+}
+
+/// `connect` was called, or a connection accepted. Its first packet, which follows at once, counts it for the socket's
+/// cgroup.
+#[inline(always)]
+fn began(ctx: &SockOpsContext, role: u8, flags: u8) {
+    let Some(socket) = socket(ctx) else { return };
+    *socket = SocketState {
+        role,
+        flags,
+        ..SocketState::default()
+    };
+    ask_for_reports(ctx);
 }
 
 /// While the sensor is switched off: who opened the socket is kept for later, and no attempt is left to be counted when

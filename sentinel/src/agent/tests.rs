@@ -11,16 +11,16 @@ const NEW: usize = 3;
 const QUIET_UNTIL: usize = 6;
 const BUSY_UNTIL: usize = 9;
 
-/// A host whose time passes as it has to, and how often it was read between ticks, by tick. No cgroup comes or goes.
-struct Quieted(Arc<Mutex<Vec<u32>>>, Arc<Vec<Arc<Scope>>>);
+/// A host whose time passes as it has to, and when it was read between ticks, by tick. No cgroup comes or goes.
+struct Quieted(Arc<Mutex<Vec<Vec<Instant>>>>, Arc<Vec<Arc<Scope>>>);
 
 impl Source for Quieted {
     fn read(&mut self, now: Now, tick: bool) -> Sample {
         let mut between = self.0.lock().unwrap();
         if tick {
-            between.push(0);
+            between.push(Vec::new());
         } else if let Some(last) = between.last_mut() {
-            *last += 1;
+            last.push(Instant::now());
         }
         let ticks = between.len();
         let later_ns = if ticks <= NEW { 0 } else { 20_000_000_000 };
@@ -47,14 +47,14 @@ impl Source for Quieted {
     }
 }
 
-#[tokio::test]
-async fn it_reads_between_ticks_at_the_beginning_and_while_something_happens() {
+/// When the host was read between ticks, by tick, in a run of so long.
+async fn read_between(interval: Duration, network_interval: Duration, length: Duration) -> Vec<Vec<Instant>> {
     let between = Arc::default();
     let parts = Parts {
         source: Quieted(Arc::clone(&between), Arc::default()),
         config: Config {
-            interval: INTERVAL,
-            network_interval: INTERVAL / 4,
+            interval,
+            network_interval,
             ..Config::default()
         },
         origin: Arc::default(),
@@ -69,12 +69,28 @@ async fn it_reads_between_ticks_at_the_beginning_and_while_something_happens() {
         memory: None,
         reloads: None,
     };
-    let over = tokio::time::sleep(INTERVAL * BUSY_UNTIL as u32 + INTERVAL / 2);
-    Agent::new(parts).run(over).await.unwrap();
-    let between = between.lock().unwrap().clone();
-    let (new, rest) = between.split_at(NEW);
+    Agent::new(parts).run(tokio::time::sleep(length)).await.unwrap();
+    between.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn it_reads_between_ticks_at_the_beginning_and_while_something_happens() {
+    let length = INTERVAL * BUSY_UNTIL as u32 + INTERVAL / 2;
+    let between = read_between(INTERVAL, INTERVAL / 4, length).await;
+    let readings: Vec<_> = between.iter().map(Vec::len).collect();
+    let (new, rest) = readings.split_at(NEW);
     let (quiet, busy) = rest.split_at(QUIET_UNTIL - NEW);
-    assert!(new.iter().sum::<u32>() > 0, "{between:?}");
-    assert!(quiet.iter().all(|readings| *readings == 0), "{between:?}");
-    assert!(busy.iter().sum::<u32>() > 0, "{between:?}");
+    assert!(new.iter().sum::<usize>() > 0, "{readings:?}");
+    assert!(quiet.iter().all(|readings| *readings == 0), "{readings:?}");
+    assert!(busy.iter().sum::<usize>() > 0, "{readings:?}");
+}
+
+#[tokio::test]
+async fn the_first_reading_between_ticks_comes_after_half_the_time() {
+    let network_interval = Duration::from_millis(1_000);
+    let began = Instant::now();
+    let between = read_between(network_interval * 4, network_interval, network_interval * 3 / 2).await;
+    let first = between.first().and_then(|readings| readings.first());
+    let after = first.expect("a reading between ticks").duration_since(began);
+    assert!(after >= network_interval / 2 && after < network_interval, "{after:?}");
 }

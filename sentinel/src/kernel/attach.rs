@@ -93,13 +93,8 @@ impl Kernel {
     }
 
     fn tracepoint(&mut self, name: &'static str, btf: &aya::Btf) -> Result<(), KernelError> {
-        self.tracepoint_at(name, name, btf)
-    }
-
-    /// A program whose name is not that of its hook.
-    pub(super) fn tracepoint_at(&mut self, name: &'static str, hook: &str, btf: &aya::Btf) -> Result<(), KernelError> {
         let tracepoint: &mut BtfTracePoint = self.program(name)?;
-        tracepoint.load(hook, btf).map_err(|error| program(name, &error))?;
+        tracepoint.load(name, btf).map_err(|error| program(name, &error))?;
         tracepoint.attach().map_err(|error| program(name, &error))?;
         Ok(())
     }

@@ -75,6 +75,7 @@ pub struct Kernel {
     pub(super) runs: Vec<Runs>,
     pub(super) left_out: [u64; LOSS_KINDS],
     pub(super) cpu_times: Option<File>,
+    /// Sensors that are switched off.
     pub(super) off: u64,
     pub(super) cpus: u32,
     pub(super) slots: u32,

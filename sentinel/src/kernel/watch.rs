@@ -49,11 +49,11 @@ pub(super) struct Runs {
 /// What the kernel tells of a descriptor of this process. Open from the start on: who has changed its user may not open it
 /// any more.
 #[derive(Debug)]
-pub(super) struct Told(pub(super) File);
+struct Told(File);
 
 impl Told {
     /// A number of it; `None` where the kernel does not tell.
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
+    fn number(&self, name: &str) -> Option<u64> {
         field(&self.text()?, name)
     }
 
@@ -145,7 +145,7 @@ impl Kernel {
 }
 
 /// What the kernel tells of every descriptor of this process.
-pub(super) fn descriptors() -> impl Iterator<Item = (PathBuf, String)> {
+fn descriptors() -> impl Iterator<Item = (PathBuf, String)> {
     let paths = fs::read_dir(DESCRIPTORS).into_iter().flatten().flatten();
     paths.filter_map(|entry| Some((entry.path(), fs::read_to_string(entry.path()).ok()?)))
 }
@@ -160,7 +160,7 @@ fn fate(text: &str, program: u64) -> Fate {
 }
 
 /// A number in what the kernel tells of a descriptor.
-pub(super) fn field(text: &str, name: &str) -> Option<u64> {
+fn field(text: &str, name: &str) -> Option<u64> {
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

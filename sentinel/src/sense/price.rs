@@ -31,6 +31,18 @@ struct Lately {
 }
 
 impl Lately {
+    fn learn(&mut self, now: &OfCpu, before: &OfCpu, sensor: usize) {
+        let (now, before) = (now.timed[sensor], before.timed[sensor]);
+        let events = now.events.wrapping_sub(before.events);
+        // A run that took no longer than reading the clock can have counted below zero.
+        let ns = now.ns.wrapping_sub(before.ns).cast_signed();
+        // What is seldom is remembered until it comes again.
+        if events > 0 {
+            self.events = self.events * KEPT + events as f64;
+            self.ns = self.ns * KEPT + ns as f64;
+        }
+    }
+
     fn each_ns(self) -> Option<f64> {
         (self.events > 0.0).then(|| (self.ns / self.events).max(0.0))
     }
@@ -67,20 +79,6 @@ impl Prices {
             }
         }
         spent_ns
-    }
-}
-
-impl Lately {
-    fn learn(&mut self, now: &OfCpu, before: &OfCpu, sensor: usize) {
-        let (now, before) = (now.timed[sensor], before.timed[sensor]);
-        let events = now.events.wrapping_sub(before.events);
-        // A run that took no longer than reading the clock can have counted below zero.
-        let ns = now.ns.wrapping_sub(before.ns).cast_signed();
-        // What is seldom is remembered until it comes again.
-        if events > 0 {
-            self.events = self.events * KEPT + events as f64;
-            self.ns = self.ns * KEPT + ns as f64;
-        }
     }
 }
 

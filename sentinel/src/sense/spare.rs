@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Shares of one CPU that programs inside the kernel took between two ticks. `None` while the price of an event is not known,
-/// or while the sensor does not run.
+/// Shares of one CPU that programs inside the kernel took between two ticks. `None` while no event was timed as yet, or while
+/// the sensor does not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProgramShares {
     /// At switches of tasks.

@@ -135,16 +135,12 @@ impl Hooks {
             runs: Vec::new(),
             machine: watch.read()?,
         };
+        let mut above = Vec::new();
         for (index, (name, load, most_ns)) in HOOKS.into_iter().enumerate() {
             let of = |costs: &[Costs]| costs.iter().map(|costs| costs[index]).collect::<Vec<_>>();
-            row(&mut report, (name, load, most_ns), &of(&empty), &of(&ours))?;
+            above.push(row(&mut report, (name, load, most_ns), &of(&empty), &of(&ours))?);
         }
-        let switch = |costs: &[Costs]| costs.iter().map(|costs| costs[SWITCH].0).collect::<Vec<_>>();
-        let above = switch(&ours)
-            .into_iter()
-            .zip(switch(&empty))
-            .map(|(ours, empty)| ours - empty);
-        peers.tell(&mut report, &Spread::of(above).context("no rounds")?)?;
+        peers.tell(&mut report, &above[SWITCH])?;
         for (index, sensor) in SENSORS.iter().enumerate() {
             let of_sensor = own.iter().map(|by_sensor| by_sensor[index]);
             judge_own(&mut report, sensor.name, of_sensor)?;
@@ -248,12 +244,13 @@ fn judge_own(report: &mut Report, name: &str, rounds: impl Iterator<Item = Own> 
     Ok(())
 }
 
+/// Tells of one hook; what its program takes above an empty one.
 fn row(
     report: &mut Report,
     (name, load, most_ns): (&'static str, Load, Option<f64>),
     empty: &[(f64, u64)],
     ours: &[(f64, u64)],
-) -> Result<()> {
+) -> Result<Spread> {
     let of = |costs: &[(f64, u64)]| Spread::of(costs.iter().map(|cost| cost.0)).context("no rounds");
     // Each round against the empty one right before it.
     let pairs = empty.iter().zip(ours);
@@ -279,5 +276,5 @@ fn row(
             above.median <= most_ns,
         ));
     }
-    Ok(())
+    Ok(above)
 }

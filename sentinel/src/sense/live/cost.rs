@@ -32,8 +32,8 @@ impl Live {
         let shares = spent_ns.map(|ns| ns.map(|ns| ns / elapsed_ns as f64));
         let share = |sensor: usize, runs: bool| shares[sensor].filter(|_| runs);
         costs.shares = ProgramShares {
-            // Where its own signal is off the switch hook attributes for the others, and is not known.
-            sched: share(OF_SCHED, self.measures.sched),
+            // Where its own signal is off the switch hook still attributes for the others.
+            sched: share(OF_SCHED, self.measures.sched || shares[OF_SCHED] > Some(0.0)),
             mem: share(OF_MEM, self.measures.mem),
             net: share(OF_NET, self.measures.net),
         };
