@@ -24,22 +24,25 @@ pub struct OfCpu {
 }
 
 impl Kernel {
-    /// Asks for some runs of each program on each CPU to be timed.
+    /// Asks for some runs of each sensor's programs to be timed on each CPU on which none is left of those that were asked for: where
+    /// events are seldom they take more than a tick.
     pub fn time_some(&self) {
-        let runs = (0..SENSORS).fold(0, |word, sensor| word | left(sensor, RUNS));
-        self.control(self.off | runs);
+        for cpu in 0..self.cpus {
+            let asked = self.cpu_state.get(cpu).unwrap_or_default().control;
+            let word = (0..SENSORS).fold(self.off, |word, sensor| {
+                let remaining = asked & left(sensor, u8::MAX);
+                word | if remaining == 0 { left(sensor, RUNS) } else { remaining }
+            });
+            self.cpu_state.set(cpu, CONTROL_WORD, word);
+        }
     }
 
     /// Lets the programs of these sensors return at once from now on, and those of others count: bits as of
     /// [`sentinel_common::cost::off`].
     pub fn switch_off(&mut self, sensors: u64) {
         self.off = sensors;
-        self.control(sensors);
-    }
-
-    fn control(&self, word: u64) {
         for cpu in 0..self.cpus {
-            self.cpu_state.set(cpu, CONTROL_WORD, word);
+            self.cpu_state.set(cpu, CONTROL_WORD, sensors);
         }
     }
 
