@@ -35,18 +35,24 @@ pub const DESTINATION_NOT_STORED: usize = 14;
 /// The ring buffer was full, or the program that reports removals was left out: an event is missing.
 pub const EVENT_DROPPED: usize = 15;
 
+/// A CPU's counts of pages could not be read.
+pub const PAGES_UNREAD: usize = 16;
+/// The kernel moved a CPU's counts of pages to another one, as it does when a CPU goes offline: what came in that hundredth of a second
+/// is missing.
+pub const PAGES_MOVED: usize = 17;
+
 /// How many ways the programs count.
-pub const LOSSES: usize = 16;
+pub const LOSSES: usize = 18;
 
 /// The kernel ran a program of the scheduler sensor not, because it was running on that CPU already: switches are missing.
-pub const SCHED_RUN_MISSED: usize = 16;
-/// The same of the page-allocation sensor: pages are missing.
-pub const MEM_RUN_MISSED: usize = 17;
+pub const SCHED_RUN_MISSED: usize = 18;
+/// The same of the page-allocation sensor: movements of resident pages are missing.
+pub const MEM_RUN_MISSED: usize = 19;
 /// A run-queue sample that was due was not taken: another program had the CPU for itself, or the CPU came after the agent.
-pub const RUN_QUEUE_SAMPLE_MISSED: usize = 18;
+pub const RUN_QUEUE_SAMPLE_MISSED: usize = 20;
 
 /// How many ways there are, with those the agent counts.
-pub const LOSS_KINDS: usize = 19;
+pub const LOSS_KINDS: usize = 21;
 
 /// Names, by index; also the field names on every surface.
 pub const LOSS_NAMES: [&str; LOSS_KINDS] = [
@@ -66,6 +72,8 @@ pub const LOSS_NAMES: [&str; LOSS_KINDS] = [
     "no_socket_callbacks",
     "destination_not_stored",
     "event_dropped",
+    "pages_unread",
+    "pages_moved",
     "sched_run_missed",
     "mem_run_missed",
     "run_queue_sample_missed",

@@ -2,8 +2,14 @@
 
 use crate::pod;
 
-/// Orders told apart: 0 (one page) to 10 (4 MiB with 4 KiB pages); larger ones count as 10 for each 2^10 pages.
-pub const ORDERS: usize = 11;
+/// Words that are read of the kernel's own counts of a CPU, at the most: the pages allocated in each zone, and on to those
+/// freed.
+pub const PAGE_EVENTS: usize = 24;
+/// Zones told apart by the kernel, at the most.
+pub const PAGE_ZONES: usize = 6;
+/// Pages that one CPU cannot have allocated nor freed between two readings, which are a hundredth of a second apart: the kernel moves a
+/// CPU's counts to another when it goes offline.
+pub const MOST_PAGES: u64 = 1 << 20;
 
 /// Kinds of resident memory, in the order of the kernel's `MM_FILEPAGES`, `MM_ANONPAGES`, `MM_SWAPENTS`, `MM_SHMEMPAGES`.
 pub const RSS_KINDS: usize = 4;
@@ -20,18 +26,34 @@ pub const RSS_SHMEM: usize = 3;
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemCounters {
-    /// Allocations by order.
-    pub allocated: [u64; ORDERS],
-    /// Frees by order.
-    pub freed: [u64; ORDERS],
+    /// Pages allocated.
+    pub allocated_pages: u64,
+    /// Pages freed.
+    pub freed_pages: u64,
     /// Net movement of resident pages by kind, two's complement. Goes both ways.
     pub rss_pages: [u64; RSS_KINDS],
-    /// Allocations that failed.
-    pub failed: u64,
     /// Processes of this slot killed for lack of memory.
     pub oom_kills: u64,
     /// Padding.
-    pub _pad: [u64; 4],
+    pub _pad: u64,
+}
+
+/// What one CPU remembers of the kernel's counts of pages.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PagesRead {
+    /// Where the kernel keeps this CPU's counts; 0 until the first sample of its run-queue has found out.
+    pub address: u64,
+    /// Pages allocated as of the last reading.
+    pub allocated: u64,
+    /// Pages freed as of the last reading.
+    pub freed: u64,
+    /// Time that tasks were on this CPU since, nanoseconds.
+    pub on_cpu_ns: u64,
+    /// Slot of the task that was on this CPU last and was not the idle one: whose pages those since the last reading are.
+    pub slot: u32,
+    /// Padding.
+    pub _pad: u32,
 }
 
 /// Entries of the table of resident pages by address space. A power of two.
@@ -53,8 +75,8 @@ pub struct MmPages {
     pub _pad: [u64; 2],
 }
 
-pod!(MemCounters, MmPages);
-const _: () = assert!(size_of::<MemCounters>() == 256);
+pod!(MemCounters, MmPages, PagesRead);
+const _: () = assert!(size_of::<MemCounters>() == 64);
 const _: () = assert!(size_of::<MmPages>() == 64);
 
 /// Index of an address space in the table of resident pages, see [`crate::id::cache_index`] for the method.

@@ -3,6 +3,7 @@
 use crate::{
     cost::{SENSORS, Timed},
     histogram::WAIT_BUCKETS,
+    mem::PagesRead,
     pod,
 };
 
@@ -77,8 +78,10 @@ pub struct CpuState {
     pub _pad_events: u32,
     /// What the programs of each sensor took.
     pub timed: [Timed; SENSORS],
+    /// What was read of the kernel's counts of pages.
+    pub pages: PagesRead,
     /// Padding to a power of two: indexing by shift, not by multiplication.
-    pub _pad: [u64; 9],
+    pub _pad: [u64; 4],
 }
 
 /// Which word of [`CpuState`] controls the programs.

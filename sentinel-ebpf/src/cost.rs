@@ -30,7 +30,12 @@ pub(crate) trait Program {
 /// Does a program's work for one event; `false` where its sensor is switched off.
 #[inline(always)]
 pub(crate) fn run<P: Program>(context: *mut P::Context) -> bool {
-    let Some(state) = cpu_state() else { return true };
+    cpu_state().is_none_or(|state| run_on::<P>(context, state))
+}
+
+/// The same, where what this CPU remembers is known already.
+#[inline(always)]
+pub(crate) fn run_on<P: Program>(context: *mut P::Context, state: &mut CpuState) -> bool {
     // SAFETY: a read of a reference's target, which user space writes to meanwhile.
     let control = unsafe { read_volatile(&raw const state.control) };
     if control & (off(P::SENSOR) | left(P::SENSOR, u8::MAX)) == 0 {

@@ -24,7 +24,7 @@ use sentinel_common::{
     sched::{CpuState, RunQueueCounters, SchedCounters, TASK_WAITS_ENTRIES, TaskWait},
 };
 
-/// By CPU. Writers: `sched_switch`; `ingress` and `egress` a field each; user space two others, one of them before
+/// By CPU. Writers: `sched_switch`; `run_queue` what is known of pages; `ingress` and `egress` a field each; user space two others, one of them before
 /// anything is attached.
 #[map]
 pub(crate) static CPU_STATE: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -38,7 +38,7 @@ pub(crate) static TASK_WAITS: Array<TaskWait> = Array::with_max_entries(TASK_WAI
 /// By CPU. Writer: `run_queue`.
 #[map]
 pub(crate) static RUN_QUEUE: Array<RunQueueCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-/// By CPU × slots + slot. Writers: `mm_page_alloc`, `mm_page_free`, `rss_stat`, `mark_victim`, each its own fields.
+/// By CPU × slots + slot. Writers: `sched_switch` and `run_queue`, `rss_stat`, `mark_victim`, each their own fields.
 #[map]
 pub(crate) static MEM: Array<MemCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// By address space, direct-mapped (256 KiB). Writer: `rss_stat`.

@@ -47,6 +47,13 @@ constants! {
     /// `rq.cfs.h_nr_runnable`
     RQ_RUNNABLE: u32 = 0;
 
+    /// From a CPU's run-queue to its count of the pages allocated in the first zone, modulo 2^64.
+    PAGES_FROM_RQ: u64 = 0;
+    /// Zones.
+    ZONES: u32 = 0;
+    /// Of the words from there on, the one that counts pages freed.
+    PAGES_FREED: u32 = 0;
+
     /// Offset of the count of file pages in `mm_struct`; the other kinds follow.
     MM_RSS_FILE: u32 = 0;
     /// Of anonymous pages.

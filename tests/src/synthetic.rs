@@ -294,8 +294,8 @@ impl Rig {
         self.available_mb -= resident;
         *self.held_mb.entry(cgroup_id).or_default() += grown;
         let mut mem = Mem::default();
-        mem.allocated[0] = churn + pages(grown.max(0.0)) as u64;
-        mem.freed[0] = churn + pages((-grown).max(0.0)) as u64;
+        mem.allocated_pages = churn + pages(grown.max(0.0)) as u64;
+        mem.freed_pages = churn + pages((-grown).max(0.0)) as u64;
         if self.resident {
             mem.rss_anon_pages = Some(pages(resident) as i64);
             mem.rss_file_pages = Some(0);
@@ -318,8 +318,8 @@ impl Rig {
             };
         }
         let mem = scopes.iter().filter_map(|scope| scope.mem).reduce(|mut a, b| {
-            a.allocated[0] += b.allocated[0];
-            a.freed[0] += b.freed[0];
+            a.allocated_pages += b.allocated_pages;
+            a.freed_pages += b.freed_pages;
             a.rss_anon_pages = a.rss_anon_pages.zip(b.rss_anon_pages).map(|(a, b)| a + b);
             a
         });

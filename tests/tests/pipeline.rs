@@ -161,7 +161,7 @@ fn absurd_counts_break_nothing_and_no_number_is_infinite() {
                     (sched.wait_units_squared, sched.on_cpu_ns) = (absurd(&mut noise), absurd(&mut noise));
                 }
                 if let Some(mem) = &mut scope.mem {
-                    (mem.allocated[10], mem.freed[10]) = (absurd(&mut noise), absurd(&mut noise));
+                    (mem.allocated_pages, mem.freed_pages) = (absurd(&mut noise), absurd(&mut noise));
                     mem.rss_anon_pages = Some(absurd(&mut noise) as i64);
                     mem.rss_shmem_pages = Some(absurd(&mut noise) as i64);
                 }

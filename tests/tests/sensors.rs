@@ -155,16 +155,16 @@ fn pages_are_those_of_vmstat_and_belong_to_the_cgroup_that_took_them() -> Result
     let mem = &probe.host.mem;
     close(
         "pages allocated",
-        mem.allocated_pages(),
-        mem.allocated_pages().clamp(low.allocated, high.allocated),
+        mem.allocated_pages,
+        mem.allocated_pages.clamp(low.allocated, high.allocated),
     );
     close(
         "pages freed",
-        mem.freed_pages(),
-        mem.freed_pages().clamp(low.freed, high.freed),
+        mem.freed_pages,
+        mem.freed_pages.clamp(low.freed, high.freed),
     );
     let leaked = &probe.of(&leaks.scope())?.mem;
-    let net = leaked.allocated_pages() as f64 - leaked.freed_pages() as f64;
+    let net = leaked.allocated_pages as f64 - leaked.freed_pages as f64;
     let anonymous = leaked.rss_anon_pages.context("resident pages are not measured")? as f64;
     let share = |pages: f64| pages / pages.clamp(low_resident, high_resident);
     println!(

@@ -1,77 +1,21 @@
-//! Pages allocated and freed, by order, for the cgroup whose task is on the CPU; and out-of-memory kills.
-//!
-//! Pages allocated in an interrupt count for the task it interrupted, on an idle CPU for `other`. An interrupt that
-//! allocates between reading and writing one counter costs one count, about once in a hundred thousand.
+//! Where memory is counted, and out-of-memory kills.
 
-use core::ffi::c_void;
-
-use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
 use sentinel_common::{
-    cost::OF_MEM,
     event::{EVENT_OOM_KILL, Event},
     id::SLOT_OTHER,
-    mem::{MemCounters, ORDERS},
+    mem::MemCounters,
     sched::CpuState,
 };
 
 use crate::{
-    cost::{self, Program},
-    count::{add, add_atomic, cpu_state},
+    count::{add_atomic, cpu_state},
     emit::emit,
     maps::MEM,
     offsets::{TASK_PID, VICTIM_IS_TASK},
     slots::{field, of_task},
 };
-
-/// Pages were asked for; the page is null when there were none.
-#[btf_tracepoint(function = "mm_page_alloc")]
-pub fn mm_page_alloc(ctx: BtfTracePointContext) -> i32 {
-    cost::run::<Allocation>(ctx.as_ptr());
-    0
-}
-
-struct Allocation;
-
-impl Program for Allocation {
-    const SENSOR: usize = OF_MEM;
-    type Context = c_void;
-
-    #[inline(always)]
-    fn work(ctx: *mut c_void, state: &mut CpuState) {
-        let ctx = BtfTracePointContext::new(ctx);
-        let page: u64 = ctx.arg(0);
-        let Some(counters) = counters(state, state.slot) else {
-            return;
-        };
-        if page == 0 {
-            add(&mut counters.failed, 1);
-        } else {
-            add_order(&mut counters.allocated, ctx.arg(1));
-        }
-    }
-}
-
-/// Pages were given back.
-#[btf_tracepoint(function = "mm_page_free")]
-pub fn mm_page_free(ctx: BtfTracePointContext) -> i32 {
-    cost::run::<Free>(ctx.as_ptr());
-    0
-}
-
-struct Free;
-
-impl Program for Free {
-    const SENSOR: usize = OF_MEM;
-    type Context = c_void;
-
-    #[inline(always)]
-    fn work(ctx: *mut c_void, state: &mut CpuState) {
-        if let Some(counters) = counters(state, state.slot) {
-            add_order(&mut counters.freed, BtfTracePointContext::new(ctx).arg(1));
-        }
-    }
-}
 
 /// A process was chosen to be killed for lack of memory.
 #[btf_tracepoint(function = "mark_victim")]
@@ -102,16 +46,6 @@ pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
         value: u64::from(pid),
     });
     0
-}
-
-#[inline(always)]
-fn add_order(by_order: &mut [u64; ORDERS], order: u32) {
-    if order < ORDERS as u32 {
-        add(&mut by_order[order as usize], 1);
-    } else {
-        // Larger blocks, where a kernel has them, count as several of the largest order told apart.
-        add(&mut by_order[ORDERS - 1], 1 << ((order - (ORDERS as u32 - 1)) & 31));
-    }
 }
 
 /// Counters of a slot in this CPU's bank.

@@ -5,6 +5,7 @@ mod destination;
 mod mem;
 mod net;
 pub(crate) mod packet;
+mod pages;
 mod rss;
 mod run_queue;
 mod sched;

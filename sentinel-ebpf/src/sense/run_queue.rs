@@ -7,8 +7,9 @@ use aya_ebpf::{
 };
 use sentinel_common::loss;
 
+use super::pages::sampled;
 use crate::{
-    count::{add, cpu, lost},
+    count::{add, cpu, cpu_state, lost},
     maps::RUN_QUEUE,
     offsets::{CFS_RQ_RQ, RQ_CPU, RQ_HAS_DELAYED, RQ_NR_RUNNING, RQ_QUEUED, RQ_RUNNABLE, TASK_CFS_RQ},
 };
@@ -42,6 +43,9 @@ fn try_run_queue() -> Result<(), usize> {
         let queued: u32 = read(rq, RQ_QUEUED.load())?;
         let runnable: u32 = read(rq, RQ_RUNNABLE.load())?;
         length = length.saturating_sub(u64::from(queued.saturating_sub(runnable)));
+    }
+    if let Some(state) = cpu_state() {
+        sampled(state, rq as u64);
     }
     let counters = RUN_QUEUE.get_ptr_mut(cpu).ok_or(loss::RUN_QUEUE_UNREAD)?;
     // SAFETY: the pointer comes from the map, and only this CPU's timer writes this entry.

@@ -16,9 +16,10 @@ use sentinel_common::{
     sched::{CpuState, TaskWait, task_index, wait_ns, wait_units_squared},
 };
 
+use super::pages::switched;
 use crate::{
     cost::{self, Program},
-    count::{add, lost},
+    count::{add, cpu_state, lost},
     maps::{SCHED, TASK_WAITS},
     offsets::{TASK_EXEC, TASK_NVCSW, TASK_PID, TASK_RUN_DELAY},
     slots::{field, of_task},
@@ -27,7 +28,10 @@ use crate::{
 /// One task leaves a CPU, another comes. Interrupts are off.
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
-    cost::run::<Switch>(ctx.as_ptr());
+    if let Some(state) = cpu_state() {
+        cost::run_on::<Switch>(ctx.as_ptr(), state);
+        switched(state);
+    }
     0
 }
 
@@ -46,7 +50,7 @@ impl Program for Switch {
 }
 
 #[inline(always)]
-fn leave(ctx: &BtfTracePointContext, state: &CpuState) {
+fn leave(ctx: &BtfTracePointContext, state: &mut CpuState) {
     let prev: *const u8 = ctx.arg(1);
     // SAFETY: the second argument of this tracepoint is the task that leaves; offsets and types are from BTF.
     let pid: u32 = unsafe { field(prev, TASK_PID.load()) };
@@ -78,7 +82,9 @@ fn leave(ctx: &BtfTracePointContext, state: &CpuState) {
     add(&mut counters.waits, 1);
     add(&mut counters.wait_ns, wait);
     add(&mut counters.wait_units_squared, wait_units_squared(wait));
-    add(&mut counters.on_cpu_ns, exec.wrapping_sub(state.exec_ns));
+    let on_cpu_ns = exec.wrapping_sub(state.exec_ns);
+    add(&mut counters.on_cpu_ns, on_cpu_ns);
+    add(&mut state.pages.on_cpu_ns, on_cpu_ns);
     let gave_up = u64::from(voluntary != state.voluntary);
     add(&mut counters.voluntary, gave_up);
     add(&mut counters.involuntary, 1 - gave_up);

@@ -143,7 +143,7 @@ fn part(scope: &Arc<Scope>, noise: &mut Noise) -> ScopeSample {
     sched.buckets[9] = (wakes / 8) as u32;
     let mut mem = still();
     let pages = noise.around(120);
-    (mem.allocated[0], mem.freed[0]) = (pages, pages);
+    (mem.allocated_pages, mem.freed_pages) = (pages, pages);
     let turns = noise.around(10);
     let mut net = Net {
         accepts: turns,

@@ -19,7 +19,7 @@ const JITTER: [&str; 5] = [
     "run_queue_sample_missed",
     "sched_run_missed",
 ];
-const FEVER: [&str; 2] = ["rss_unread", "mem_run_missed"];
+const FEVER: [&str; 4] = ["pages_unread", "pages_moved", "rss_unread", "mem_run_missed"];
 const AMPLIFICATION: [&str; 3] = ["no_socket_storage", "no_socket", "no_socket_callbacks"];
 
 #[derive(Clone, Copy, Debug, Default)]

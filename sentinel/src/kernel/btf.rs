@@ -41,6 +41,8 @@ pub struct Btf {
 enum Class {
     Composite,
     Typedef,
+    Enumeration,
+    Section,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +53,9 @@ enum Type {
     Alias { target: u32 },
     Scalar { size: u32 },
     Function { params: Vec<u32> },
+    Enumeration { size: u32, values: Vec<(u32, u32)> },
+    Variable { name: u32 },
+    Section { variables: Vec<(u32, u32)> },
     Other,
 }
 
@@ -146,10 +151,15 @@ impl Btf {
                 }
             }
             6 => {
-                for _ in 0..count * 2 {
-                    reader.u32()?;
+                class = Some(Class::Enumeration);
+                let mut values = Vec::with_capacity(count as usize);
+                for _ in 0..count {
+                    values.push((reader.u32()?, reader.u32()?));
                 }
-                Type::Scalar { size: size_or_type }
+                Type::Enumeration {
+                    size: size_or_type,
+                    values,
+                }
             }
             8 => {
                 class = Some(Class::Typedef);
@@ -165,19 +175,28 @@ impl Btf {
                 }
                 Type::Function { params }
             }
-            14 | 17 => {
+            14 => {
+                reader.u32()?;
+                Type::Variable { name }
+            }
+            17 => {
                 reader.u32()?;
                 Type::Other
             }
-            15 | 19 => {
+            15 => {
+                class = Some(Class::Section);
+                let mut variables = Vec::with_capacity(count as usize);
+                for _ in 0..count {
+                    let (id, offset, _size) = (reader.u32()?, reader.u32()?, reader.u32()?);
+                    variables.push((id, offset));
+                }
+                Type::Section { variables }
+            }
+            19 => {
                 for _ in 0..count * 3 {
                     reader.u32()?;
                 }
-                if kind == 19 {
-                    Type::Scalar { size: size_or_type }
-                } else {
-                    Type::Other
-                }
+                Type::Scalar { size: size_or_type }
             }
             16 => Type::Scalar { size: size_or_type },
             kind => return Err(BtfError::UnknownKind { id, kind }),
@@ -266,7 +285,7 @@ impl Btf {
             return None;
         }
         match self.types.get(self.resolve(id)? as usize)? {
-            Type::Composite { size, .. } | Type::Scalar { size } => Some(*size),
+            Type::Composite { size, .. } | Type::Scalar { size } | Type::Enumeration { size, .. } => Some(*size),
             Type::Pointer { .. } => Some(8),
             Type::Array { element, length } => self.size(*element, depth + 1)?.checked_mul(*length),
             _ => None,
@@ -277,6 +296,33 @@ impl Btf {
     #[must_use]
     pub fn has_struct(&self, name: &str) -> bool {
         self.by_name.contains_key(&(name.to_owned(), Class::Composite))
+    }
+
+    /// The names and values of an enumeration, in their order; none where there is none of this name.
+    pub fn enumerators(&self, name: &str) -> impl Iterator<Item = (&str, u32)> {
+        let values = match self.named(name, Class::Enumeration) {
+            Some(Type::Enumeration { values, .. }) => values.as_slice(),
+            _ => &[],
+        };
+        values
+            .iter()
+            .filter_map(|(name, value)| Some((self.name(*name)?, *value)))
+    }
+
+    /// Where a variable that each CPU has lies in the area of a CPU. `None` when there is none of this name, or the kernel was built
+    /// by tools that did not write its variables down, as those of before 2020.
+    #[must_use]
+    pub fn per_cpu(&self, variable: &str) -> Option<u32> {
+        let Type::Section { variables } = self.named(".data..percpu", Class::Section)? else {
+            return None;
+        };
+        let is_it = |id: &u32| matches!(self.types.get(*id as usize), Some(Type::Variable { name }) if self.name(*name) == Some(variable));
+        variables.iter().find(|(id, _)| is_it(id)).map(|(_, offset)| *offset)
+    }
+
+    fn named(&self, name: &str, class: Class) -> Option<&Type> {
+        let id = *self.by_name.get(&(name.to_owned(), class))?;
+        self.types.get(id as usize)
     }
 
     /// What a tracepoint passes: for each argument, whether it is a pointer. `None` when there is no such tracepoint.
@@ -299,121 +345,4 @@ impl Btf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `struct outer { int a; union { long b; struct inner c; }; }`, `struct inner { int x[4]; }`, and a tracepoint
-    /// with a pointer and an int.
-    fn blob() -> Vec<u8> {
-        let mut strings = vec![0u8];
-        let mut string = |name: &str| {
-            let at = strings.len() as u32;
-            strings.extend_from_slice(name.as_bytes());
-            strings.push(0);
-            at
-        };
-        let (int, long, outer, inner) = (string("int"), string("long"), string("outer"), string("inner"));
-        let (a, b, c, x, trace) = (
-            string("a"),
-            string("b"),
-            string("c"),
-            string("x"),
-            string("btf_trace_probe"),
-        );
-        let kind = |kind: u32, count: u32| kind << 24 | count;
-        let types: Vec<u32> = [
-            vec![int, kind(1, 0), 4, 32],                   // 1 int
-            vec![long, kind(1, 0), 8, 64],                  // 2 long
-            vec![0, kind(3, 0), 0, 1, 1, 4],                // 3 int[4]
-            vec![inner, kind(4, 1), 16, x, 3, 0],           // 4 struct inner
-            vec![0, kind(5, 2), 16, b, 2, 0, c, 4, 0],      // 5 union
-            vec![outer, kind(4, 2), 24, a, 1, 0, 0, 5, 64], // 6 struct outer
-            vec![0, kind(2, 0), 6],                         // 7 struct outer *
-            vec![0, kind(13, 3), 0, 0, 7, 0, 7, 0, 1],      // 8 fn(void *, outer *, int)
-            vec![0, kind(2, 0), 8],                         // 9 fn *
-            vec![trace, kind(8, 0), 9],                     // 10 typedef
-        ]
-        .concat();
-        let types: Vec<u8> = types.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let header = [
-            u32::from(MAGIC) | 1 << 16,
-            24,
-            0,
-            types.len() as u32,
-            types.len() as u32,
-            strings.len() as u32,
-        ];
-        let mut blob: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
-        blob.extend(types);
-        blob.extend(strings);
-        blob
-    }
-
-    #[test]
-    fn a_field_is_found_through_anonymous_members_and_paths() {
-        let btf = Btf::parse(&blob()).expect("a whole blob");
-        assert_eq!(btf.offset("outer", "a"), Some(0));
-        assert_eq!(btf.offset("outer", "b"), Some(8));
-        assert_eq!(btf.offset("outer", "c.x"), Some(8));
-        assert_eq!(btf.offset("outer", "d"), None);
-        assert_eq!(btf.offset("nothing", "a"), None);
-        assert_eq!(btf.element_bytes("outer", "c.x"), Some((4, 4)));
-        assert_eq!(btf.tracepoint("probe"), Some(vec![true, false]));
-    }
-
-    #[test]
-    fn cut_short_anywhere_it_is_an_error_or_a_shorter_list_and_never_a_panic() {
-        let blob = blob();
-        for length in 0..blob.len() {
-            assert!(Btf::parse(&blob[..length]).is_err(), "{length} bytes were accepted");
-        }
-    }
-
-    #[test]
-    fn foreign_bytes_and_unknown_kinds_are_named() {
-        assert_eq!(Btf::parse(&[1, 2, 3, 4]).err(), Some(BtfError::BadMagic(0x0201)));
-        let mut blob = blob();
-        blob[24 + 4 + 3] = 0x1f;
-        assert_eq!(Btf::parse(&blob).err(), Some(BtfError::UnknownKind { id: 1, kind: 31 }));
-    }
-
-    /// `struct loops { struct loops, struct loops, … }`, all without a name: sixteen deep that would be 8^16 visits.
-    #[test]
-    fn a_structure_that_holds_itself_many_times_is_searched_in_bounded_time() {
-        let strings = b"\0loops\0";
-        let mut types = vec![1u32, 4 << 24 | 8, 64];
-        types.extend([0, 1, 0].repeat(8));
-        let header = [
-            u32::from(MAGIC) | 1 << 16,
-            24,
-            0,
-            4 * types.len() as u32,
-            4 * types.len() as u32,
-            7,
-        ];
-        let words = header.iter().chain(&types);
-        let mut blob: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
-        blob.extend(strings);
-        let btf = Btf::parse(&blob).expect("a whole blob");
-        assert!(btf.has_struct("loops"));
-        assert_eq!(btf.offset("loops", "a"), None);
-    }
-
-    #[test]
-    fn any_flipped_byte_is_read_without_a_panic() {
-        let blob = blob();
-        for at in 0..blob.len() {
-            for bit in 0..8 {
-                let mut blob = blob.clone();
-                blob[at] ^= 1 << bit;
-                if let Ok(btf) = Btf::parse(&blob) {
-                    let _ = (
-                        btf.offset("outer", "c.x"),
-                        btf.element_bytes("outer", "c"),
-                        btf.tracepoint("probe"),
-                    );
-                }
-            }
-        }
-    }
-}
+mod tests;

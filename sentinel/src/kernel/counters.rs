@@ -80,10 +80,11 @@ impl Kernel {
     pub fn mem(&self, slot: u32) -> MemCounters {
         let mut sum = MemCounters::default();
         for bank in self.banks(&self.mem, slot) {
-            add_all(&mut sum.allocated, &bank.allocated);
-            add_all(&mut sum.freed, &bank.freed);
-            add_all(&mut sum.rss_pages, &bank.rss_pages);
-            sum.failed = sum.failed.wrapping_add(bank.failed);
+            sum.allocated_pages = sum.allocated_pages.wrapping_add(bank.allocated_pages);
+            sum.freed_pages = sum.freed_pages.wrapping_add(bank.freed_pages);
+            for (sum, moved) in sum.rss_pages.iter_mut().zip(bank.rss_pages) {
+                *sum = sum.wrapping_add(moved);
+            }
             sum.oom_kills = sum.oom_kills.wrapping_add(bank.oom_kills);
         }
         sum
@@ -213,12 +214,6 @@ fn busy_times(text: &str, hz: u64) -> impl Iterator<Item = (u32, u64)> {
         let ticks: u64 = busy.map(|index| times[index]).sum();
         Some((cpu.parse().ok()?, ticks * (1_000_000_000 / hz.max(1))))
     })
-}
-
-fn add_all<const N: usize>(sum: &mut [u64; N], bank: &[u64; N]) {
-    for (sum, bank) in sum.iter_mut().zip(bank) {
-        *sum = sum.wrapping_add(*bank);
-    }
 }
 
 #[cfg(test)]

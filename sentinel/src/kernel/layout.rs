@@ -16,6 +16,7 @@ const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 pub(super) struct Layout {
     pub(super) task: Result<offsets::Task, KernelError>,
     pub(super) run_queue: Result<offsets::RunQueue, KernelError>,
+    pub(super) pages: Result<offsets::Pages, KernelError>,
     pub(super) rss: Result<offsets::Rss, KernelError>,
     victim_is_task: u8,
 }
@@ -26,6 +27,7 @@ impl Layout {
         Self {
             task: offsets::task(btf),
             run_queue: offsets::run_queue(btf),
+            pages: offsets::pages(btf),
             rss: offsets::rss(btf),
             victim_is_task: u8::from(victim.unwrap_or(false)),
         }
@@ -36,20 +38,28 @@ impl Layout {
 #[must_use]
 pub fn missing(btf: &Btf) -> Vec<KernelError> {
     let Layout {
-        task, run_queue, rss, ..
+        task,
+        run_queue,
+        pages,
+        rss,
+        ..
     } = Layout::of(btf);
-    [task.err(), run_queue.err(), rss.err()].into_iter().flatten().collect()
+    [task.err(), run_queue.err(), pages.err(), rss.err()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Result<Ebpf, KernelError> {
     let task = layout.task.as_ref().copied().unwrap_or_default();
     let run_queue = layout.run_queue.as_ref().copied().unwrap_or_default();
+    let pages = layout.pages.as_ref().copied().unwrap_or_default();
     let rss = layout.rss.as_ref().copied().unwrap_or_default();
     let rss_by_helper = u8::from(rss.by_helper);
     let has_delayed = u8::from(run_queue.delayed.is_some());
     let (queued, runnable) = run_queue.delayed.unwrap_or_default();
     let shared_bank = cpus * slots;
-    let constants: [(&'static str, &u32); 17] = [
+    let constants: [(&'static str, &u32); 19] = [
         ("SHARED_BANK", &shared_bank),
         ("TASK_PID", &task.pid),
         ("TASK_RUN_DELAY", &task.run_delay),
@@ -63,6 +73,8 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
         ("CFS_RQ_RQ", &run_queue.cfs_rq_rq),
         ("RQ_NR_RUNNING", &run_queue.nr_running),
         ("RQ_CPU", &run_queue.cpu),
+        ("ZONES", &pages.zones),
+        ("PAGES_FREED", &pages.freed),
         ("MM_RSS_FILE", &rss.kinds[0]),
         ("MM_RSS_ANON", &rss.kinds[1]),
         ("MM_RSS_SWAP", &rss.kinds[2]),
@@ -77,6 +89,7 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
     }
     loader
         .override_global("AYA_LOG_LEVEL", &log_level, false)
+        .override_global("PAGES_FROM_RQ", &pages.from_run_queue, true)
         .override_global("RSS_BY_HELPER", &rss_by_helper, true)
         .override_global("RQ_HAS_DELAYED", &has_delayed, true)
         .override_global("RQ_QUEUED", &queued, true)

@@ -1,6 +1,12 @@
 //! Field offsets of the running kernel, and which sensor needs which.
 
+use sentinel_common::mem::{PAGE_EVENTS, PAGE_ZONES};
+
 use super::{Btf, KernelError};
+
+/// Names and addresses of the kernel's own; zeros for who has no `CAP_SYSLOG`.
+const SYMBOLS: &str = "/proc/kallsyms";
+const WORD: u32 = size_of::<u64>() as u32;
 
 /// Offsets for `sched_switch`, and of everything that leads from a task to its cgroup.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +39,17 @@ pub(super) struct Rss {
     pub(super) kinds: [u32; 4],
     /// The counts are atomics in an array, which verifiers of that time do not see through.
     pub(super) by_helper: bool,
+}
+
+/// Where each CPU's counts of pages lie.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pages {
+    /// From its run-queue to the count of pages allocated in the first zone, modulo 2^64.
+    pub(super) from_run_queue: u64,
+    /// Zones, each with a count of pages allocated.
+    pub(super) zones: u32,
+    /// Of the words from the first zone's on, the one that counts pages freed.
+    pub(super) freed: u32,
 }
 
 fn field(btf: &Btf, structure: &str, path: &str) -> Result<u32, KernelError> {
@@ -69,6 +86,61 @@ pub(super) fn run_queue(btf: &Btf) -> Result<RunQueue, KernelError> {
         cpu: field(btf, "rq", "cpu")?,
         delayed,
     })
+}
+
+/// The kernel counts pages on each CPU (`CONFIG_VM_EVENT_COUNTERS`). It lets nobody see that variable by its name, but all that a CPU has
+/// lies in one area, and where its run-queue is can be found out: the distance between them is the same on every CPU.
+pub(super) fn pages(btf: &Btf) -> Result<Pages, KernelError> {
+    const COUNTS: &str = "vm_event_states";
+    const RUN_QUEUE: &str = "runqueues";
+    let missing = || KernelError::NoField("vm_event_item with counts of pages for each zone".into());
+    let (counts, run_queue) = match (btf.per_cpu(COUNTS), btf.per_cpu(RUN_QUEUE)) {
+        (Some(counts), Some(run_queue)) => (u64::from(counts), u64::from(run_queue)),
+        _ => {
+            let [counts, run_queue] = symbols([COUNTS, RUN_QUEUE])?;
+            (counts, run_queue)
+        }
+    };
+    let mut zones = btf
+        .enumerators("vm_event_item")
+        .filter(|(name, _)| name.starts_with("PGALLOC_"))
+        .map(|(_, value)| value);
+    let first = zones.next().ok_or_else(missing)?;
+    let count = 1 + zones.count() as u32;
+    let freed = btf.enumerators("vm_event_item").find(|(name, _)| *name == "PGFREE");
+    let freed = freed
+        .and_then(|(_, value)| value.checked_sub(first))
+        .ok_or_else(missing)?;
+    let words = field(btf, "vm_event_state", "event")? / WORD + first;
+    if count as usize > PAGE_ZONES || freed < count || freed as usize >= PAGE_EVENTS {
+        return Err(missing());
+    }
+    Ok(Pages {
+        from_run_queue: counts.wrapping_add(u64::from(words * WORD)).wrapping_sub(run_queue),
+        zones: count,
+        freed,
+    })
+}
+
+/// Addresses of the kernel's variables.
+fn symbols<const N: usize>(wanted: [&str; N]) -> Result<[u64; N], KernelError> {
+    let text = std::fs::read_to_string(SYMBOLS)
+        .map_err(|error| KernelError::NoField(format!("{SYMBOLS} that can be read: {error}")))?;
+    let mut found = [0; N];
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (address, _kind, name) = (words.next(), words.next(), words.next());
+        if let Some(index) = name.and_then(|name| wanted.iter().position(|wanted| *wanted == name)) {
+            found[index] = address.and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
+        }
+    }
+    // Not even the first variable of a CPU lies at its beginning.
+    if found.contains(&0) {
+        return Err(KernelError::NoField(format!(
+            "place told for its counts of pages: its type information names no variables, and {SYMBOLS} no addresses: let the agent start with CAP_SYSLOG, or boot 5.11 or later"
+        )));
+    }
+    Ok(found)
 }
 
 /// Up to 6.1 the counts lie in `struct mm_rss_stat`, from 6.2 on each is a `percpu_counter`.

@@ -16,10 +16,8 @@ use super::Kernel;
 /// Programs of the network sensor: without any one of them it counts wrongly.
 const OF_NETWORK: [&str; 3] = ["ingress", "egress", "sock_ops"];
 /// Programs of tracepoints, and what is missing when one of them is left out.
-const OF_TRACEPOINTS: [(&str, usize); 6] = [
+const OF_TRACEPOINTS: [(&str, usize); 4] = [
     ("sched_switch", SCHED_RUN_MISSED),
-    ("mm_page_alloc", MEM_RUN_MISSED),
-    ("mm_page_free", MEM_RUN_MISSED),
     ("rss_stat", MEM_RUN_MISSED),
     ("mark_victim", MEM_RUN_MISSED),
     // A cgroup whose end was not reported: what is looked for when an event was dropped.

@@ -35,16 +35,14 @@ pub fn sched(now: &SchedCounters, before: &SchedCounters) -> Sched {
 /// What the page sensor counted between two readings. `rss` tells whether resident pages are measured here.
 #[must_use]
 pub fn mem(now: &MemCounters, before: &MemCounters, rss: bool) -> Mem {
-    let by_order = |now: &[u64; 11], before: &[u64; 11]| std::array::from_fn(|i| now[i].wrapping_sub(before[i]));
     // Movements go both ways: the difference is a signed number.
     let moved = |kind: usize| rss.then(|| now.rss_pages[kind].wrapping_sub(before.rss_pages[kind]).cast_signed());
     Mem {
-        allocated: by_order(&now.allocated, &before.allocated),
-        freed: by_order(&now.freed, &before.freed),
+        allocated_pages: now.allocated_pages.wrapping_sub(before.allocated_pages),
+        freed_pages: now.freed_pages.wrapping_sub(before.freed_pages),
         rss_anon_pages: moved(RSS_ANON),
         rss_file_pages: moved(RSS_FILE),
         rss_shmem_pages: moved(RSS_SHMEM),
-        failed: now.failed.wrapping_sub(before.failed),
         oom_kills: now.oom_kills.wrapping_sub(before.oom_kills),
     }
 }
@@ -111,17 +109,12 @@ pub fn add_sched(sum: &mut Sched, part: &Sched) {
 
 /// Adds up scopes for the host.
 pub fn add_mem(sum: &mut Mem, part: &Mem) {
-    for (sum, part) in sum.allocated.iter_mut().zip(part.allocated) {
-        *sum += part;
-    }
-    for (sum, part) in sum.freed.iter_mut().zip(part.freed) {
-        *sum += part;
-    }
+    sum.allocated_pages += part.allocated_pages;
+    sum.freed_pages += part.freed_pages;
     let add = |sum: &mut Option<i64>, part: Option<i64>| *sum = part.map(|part| sum.unwrap_or(0) + part);
     add(&mut sum.rss_anon_pages, part.rss_anon_pages);
     add(&mut sum.rss_file_pages, part.rss_file_pages);
     add(&mut sum.rss_shmem_pages, part.rss_shmem_pages);
-    sum.failed += part.failed;
     sum.oom_kills += part.oom_kills;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The first line is a [`Header`], then one sample per line, and `{"end":{"samples":N}}` as the last one: a file without
 //! it was cut off. Before a sample whose cgroups are not those of the sample before stands `{"roster":[…]}`: all there are.
-//! Schema `sentinel.recording/1`.
+//! Schema `sentinel.recording/2`.
 
 use std::{
     io::{self, Write},
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::sample::{Origin, Sample, Scope};
 
 /// The schema name in the first line.
-pub const SCHEMA: &str = "sentinel.recording/1";
+pub const SCHEMA: &str = "sentinel.recording/2";
 
 /// First line of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use schemars::JsonSchema;
-use sentinel_common::{histogram::WAIT_BUCKETS, mem::ORDERS};
+use sentinel_common::histogram::WAIT_BUCKETS;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Now;
@@ -262,18 +262,16 @@ pub struct Sched {
 /// Page counts, see `sentinel_common::mem::MemCounters`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mem {
-    /// Allocations by order.
-    pub allocated: [u64; ORDERS],
-    /// Frees by order.
-    pub freed: [u64; ORDERS],
+    /// Pages allocated.
+    pub allocated_pages: u64,
+    /// Pages freed.
+    pub freed_pages: u64,
     /// Net movement of anonymous resident pages; `None` where this kernel does not tell.
     pub rss_anon_pages: Option<i64>,
     /// Net movement of file pages mapped.
     pub rss_file_pages: Option<i64>,
     /// Net movement of shared-memory pages.
     pub rss_shmem_pages: Option<i64>,
-    /// Allocations that failed.
-    pub failed: u64,
     /// Processes killed for lack of memory.
     pub oom_kills: u64,
 }
@@ -286,26 +284,8 @@ impl Mem {
         zero(self.rss_anon_pages)
             && zero(self.rss_file_pages)
             && zero(self.rss_shmem_pages)
-            && (self.allocated, self.freed) == ([0; ORDERS], [0; ORDERS])
-            && (self.failed, self.oom_kills) == (0, 0)
+            && (self.allocated_pages, self.freed_pages, self.oom_kills) == (0, 0, 0)
     }
-
-    /// Pages allocated, all orders.
-    #[must_use]
-    pub fn allocated_pages(&self) -> u64 {
-        pages(&self.allocated)
-    }
-
-    /// Pages freed, all orders.
-    #[must_use]
-    pub fn freed_pages(&self) -> u64 {
-        pages(&self.freed)
-    }
-}
-
-fn pages(by_order: &[u64; ORDERS]) -> u64 {
-    let pages = |(order, count): (usize, &u64)| count.saturating_mul(1 << order);
-    by_order.iter().enumerate().map(pages).fold(0, u64::saturating_add)
 }
 
 /// Network counts, see `sentinel_common::net::NetCounters`.

@@ -150,7 +150,7 @@ pub(super) fn portrait(scope: Arc<Scope>, level: Level, rarity: Option<f64>) -> 
 /// One second with one verdict, one outcome, two cgroups, and every rate.
 pub(super) fn snapshot(path: &str) -> Snapshot {
     let mut pages = Mem::default();
-    (pages.allocated[0], pages.allocated[1], pages.freed[0]) = (1000, 100, 200);
+    (pages.allocated_pages, pages.freed_pages) = (1200, 200);
     let path_traffic = Traffic {
         ingress_packets: 1000,
         egress_packets: 2000,

@@ -39,7 +39,7 @@ impl Rates {
             self.waiting_ms_per_s = Some(sched.wait_ns as f64 / 1e6 / seconds);
         }
         if let (Some(mem), Some(seconds)) = (host.mem, seconds(sample.elapsed.mem_ns)) {
-            let pages = mem.allocated_pages() as f64 - mem.freed_pages() as f64;
+            let pages = mem.allocated_pages as f64 - mem.freed_pages as f64;
             self.memory_mb_per_s = Some(pages * page_bytes as f64 / 1e6 / seconds);
         }
         if let (Some(net), Some(seconds)) = (host.net, seconds(sample.elapsed.net_ns)) {

@@ -170,6 +170,5 @@ pub(super) fn burst(mut noise: Noise, _: f64) -> Scenario {
             let share = ((now - onset_s) / takes_s).clamp(0.0, 1.0);
             let memory = &mut model.cgroup(LEAKER).memory;
             memory.anon_mb = 50.0 + amount * share;
-            memory.huge_share = 0.5;
         })
 }

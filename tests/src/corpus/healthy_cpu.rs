@@ -153,7 +153,6 @@ pub(super) fn build_machine(mut noise: Noise, scale: f64) -> Scenario {
         .collect();
     let mut build = Cgroup::new("build.scope");
     build.memory.wander = Wander::new(0.5, 4.0);
-    build.memory.huge_share = 0.2;
     build.cpu.wander = Wander::new(0.4, 2.0);
     scenario.with(build).script(move |model, now, dt| {
         let on = spells.on(now, &mut model.noise);

@@ -39,7 +39,6 @@ pub(super) fn gc_runtime(mut noise: Noise, scale: f64) -> Scenario {
     let mut tooth = Sawtooth::new(height, period, noise.pick(&[0.05, 0.25]));
     let mut scenario = Scenario::on(4, 16_000.0, noise, 2.0 * HALF_HOUR_S * scale);
     let mut api = web("jvm.service", 0.4, 150.0, &mut scenario.model.noise);
-    api.memory.huge_share = 0.5;
     scenario.no_forecast = true;
     scenario.model.config.network_interval = scenario.model.config.interval;
     scenario.with(api).script(move |model, _, dt| {
@@ -79,7 +78,6 @@ pub(super) fn one_off_allocation(mut noise: Noise, scale: f64) -> Scenario {
             let share = ((now - at_s) / takes_s).clamp(0.0, 1.0);
             let batch = model.cgroup("batch.service");
             batch.memory.anon_mb = 50.0 + 6_000.0 * share;
-            batch.memory.huge_share = 0.9;
             batch.cpu.busy = if share > 0.0 && share < 1.0 { 1.0 } else { 0.0 };
         })
 }

@@ -31,8 +31,6 @@ pub struct Memory {
     pub churn_mb_per_s: f64,
     /// How the churn wanders.
     pub wander: Wander,
-    /// Share of anonymous memory in huge pages.
-    pub huge_share: f64,
     /// `memory.max`, MB.
     pub limit_mb: Option<f64>,
     /// Its processes were killed for lack of memory this often.
@@ -58,7 +56,6 @@ impl Default for Memory {
             room_mb: 4_000.0,
             churn_mb_per_s: 0.2,
             wander: Wander::new(0.4, 8.0),
-            huge_share: 0.0,
             limit_mb: None,
             kills: 0,
             held: Held::default(),
@@ -136,17 +133,22 @@ impl Memory {
         self.held.anon += anon;
         self.held.cache += cache;
         self.held.shmem += shmem;
-        self.take(&mut mem, anon, self.huge_share);
-        self.take(&mut mem, cache, 0.0);
-        self.take(&mut mem, shmem, 0.0);
+        for pages in [anon, cache, shmem] {
+            let side = if pages >= 0 {
+                &mut mem.allocated_pages
+            } else {
+                &mut mem.freed_pages
+            };
+            *side += pages.unsigned_abs();
+        }
         self.churn(&mut mem, dt, stray, noise);
         // What was read and found no room: it came in the place of other page cache.
-        mem.allocated[0] += scanned;
-        mem.freed[0] += scanned;
+        mem.allocated_pages += scanned;
+        mem.freed_pages += scanned;
         if cache < 0 || scanned > 0 {
             // A few per cent of reclaim are done by kswapd, in another cgroup.
             let elsewhere = (scanned + (-cache).max(0) as u64) / 40;
-            mem.freed[0] -= elsewhere.min(mem.freed[0]);
+            mem.freed_pages -= elsewhere.min(mem.freed_pages);
             *stray += elsewhere;
         }
         if rss_known {
@@ -158,14 +160,6 @@ impl Memory {
         mem
     }
 
-    fn take(&self, mem: &mut Mem, pages: i64, huge_share: f64) {
-        let side = if pages >= 0 { &mut mem.allocated } else { &mut mem.freed };
-        let all = pages.unsigned_abs();
-        let huge = (all as f64 * huge_share / 512.0) as u64;
-        side[9] += huge;
-        side[0] += all - huge * 512;
-    }
-
     fn churn(&mut self, mem: &mut Mem, dt: f64, stray: &mut u64, noise: &mut Noise) {
         if self.churn_mb_per_s <= 0.0 {
             return;
@@ -175,20 +169,16 @@ impl Memory {
         let floating_mb = self.churn_mb_per_s * factor * SHORT_LIFE_S * noise.between(0.5, 1.5);
         let more = pages(floating_mb) - pages(self.floating_mb);
         self.floating_mb = floating_mb;
-        // Buffers of a few pages make up a tenth.
-        let threes = both / 80;
-        for side in [&mut mem.allocated, &mut mem.freed] {
-            side[3] += threes;
-            side[0] += both - threes * 8;
-        }
+        mem.allocated_pages += both;
+        mem.freed_pages += both;
         if more >= 0 {
-            mem.allocated[0] += more as u64
+            mem.allocated_pages += more as u64
         } else {
-            mem.freed[0] += more.unsigned_abs()
+            mem.freed_pages += more.unsigned_abs()
         }
         // One page in a thousand is freed in another cgroup's time, by an interrupt or a kernel thread.
-        let elsewhere = noise.round(both as f64 / 1000.0).min(mem.freed[0]);
-        mem.freed[0] -= elsewhere;
+        let elsewhere = noise.round(both as f64 / 1000.0).min(mem.freed_pages);
+        mem.freed_pages -= elsewhere;
         *stray += elsewhere;
     }
 }
@@ -206,7 +196,7 @@ mod tests {
         for second in 0..100 {
             memory.anon_mb = 20.0 + f64::from(second % 7) * 3.0;
             let mem = memory.read(1.0, true, &mut stray, &mut noise);
-            net += mem.allocated_pages() as i64 - mem.freed_pages() as i64;
+            net += mem.allocated_pages as i64 - mem.freed_pages as i64;
             resident += mem.rss_anon_pages.expect("known");
         }
         assert_eq!(resident, pages(memory.anon_mb) - pages(20.0));
@@ -229,7 +219,7 @@ mod tests {
             assert!(memory.current_bytes() <= 101_000_000);
             if mem.oom_kills > 0 {
                 killed_at.get_or_insert(second);
-                assert!(mem.freed_pages() > pages(80.0) as u64);
+                assert!(mem.freed_pages > pages(80.0) as u64);
             }
         }
         assert!(

@@ -297,7 +297,7 @@ impl Model {
     /// Interrupts on idle CPUs, and what kernel threads free for others.
     fn other(&mut self, elapsed: Elapsed) -> ScopeSample {
         let mut mem = Mem::default();
-        mem.freed[0] = if elapsed.mem_ns.is_some() {
+        mem.freed_pages = if elapsed.mem_ns.is_some() {
             std::mem::take(&mut self.stray)
         } else {
             0

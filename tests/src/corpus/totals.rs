@@ -35,10 +35,8 @@ pub(super) fn sum_mem(scopes: &[ScopeSample], rss_known: bool) -> Mem {
         .iter()
         .filter_map(|scope| scope.mem.as_ref())
         .fold(zero, |mut sum, one| {
-            for order in 0..sum.allocated.len() {
-                sum.allocated[order] += one.allocated[order];
-                sum.freed[order] += one.freed[order];
-            }
+            sum.allocated_pages += one.allocated_pages;
+            sum.freed_pages += one.freed_pages;
             add(&mut sum.rss_anon_pages, one.rss_anon_pages);
             add(&mut sum.rss_file_pages, one.rss_file_pages);
             add(&mut sum.rss_shmem_pages, one.rss_shmem_pages);

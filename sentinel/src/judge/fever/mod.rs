@@ -67,7 +67,6 @@ const OVER_SHARE: f64 = 0.25;
 struct Pages {
     allocated: u64,
     freed: u64,
-    failed: u64,
     oom_kills: u64,
 }
 
@@ -75,7 +74,6 @@ impl Counts for Pages {
     fn add(&mut self, other: &Self) {
         self.allocated = self.allocated.saturating_add(other.allocated);
         self.freed = self.freed.saturating_add(other.freed);
-        self.failed = self.failed.saturating_add(other.failed);
         self.oom_kills = self.oom_kills.saturating_add(other.oom_kills);
     }
 
@@ -89,7 +87,6 @@ struct View {
     velocity_mb_per_s: f64,
     allocated_mb_per_s: f64,
     freed_mb_per_s: f64,
-    failed: f64,
     oom_kills: f64,
     coverage: f64,
     /// What is left and of how much.
@@ -225,9 +222,8 @@ impl Fever {
 
     fn count(&mut self, reading: Reading, mem: &Mem, limits: Limits, context: &Context, config: &FeverConfig) {
         let pages = Pages {
-            allocated: mem.allocated_pages(),
-            freed: mem.freed_pages(),
-            failed: mem.failed,
+            allocated: mem.allocated_pages,
+            freed: mem.freed_pages,
             oom_kills: mem.oom_kills,
         };
         for (end_ns, elapsed_ns) in reading.parts(PARTS) {
@@ -270,7 +266,7 @@ impl Fever {
         bulk.iter()
             .chain(std::iter::repeat_n(&part, parts))
             .for_each(|change| self.growth.push(change, demand));
-        self.teeth.push(seconds, change.level, mem.oom_kills + mem.failed > 0);
+        self.teeth.push(seconds, change.level, mem.oom_kills > 0);
         self.view.room = room;
     }
 
@@ -294,7 +290,6 @@ impl Fever {
             velocity_mb_per_s: allocated - freed,
             allocated_mb_per_s: allocated,
             freed_mb_per_s: freed,
-            failed: sum.counts.failed as f64,
             oom_kills: sum.counts.oom_kills as f64,
             coverage: sum.coverage(),
             room: self.view.room,
@@ -404,7 +399,6 @@ impl Fever {
         };
         evidence.feature("allocated_mb_per_s", view.allocated_mb_per_s);
         evidence.feature("freed_mb_per_s", view.freed_mb_per_s);
-        evidence.feature("allocation_failures", view.failed);
         evidence.feature("oom_kills", view.oom_kills);
         evidence.feature("left_mb", view.room.map(|room| room.left_mb));
         evidence.feature("taken_of_late_mb", self.growth.of_late());

@@ -1,0 +1,114 @@
+//! Pages allocated and freed, for the cgroup whose task was on the CPU. No program runs when a page is: the kernel counts them on each
+//! CPU anyway (`vm_event_states`), and whoever was on the CPU since the last reading has what was added.
+//!
+//! Read when another cgroup comes, after some time on CPU, and with each sample of the run-queue. Pages allocated in an
+//! interrupt count for the task it interrupted, on an idle CPU for the one that was there last.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use sentinel_common::{
+    cost::OF_MEM,
+    loss,
+    mem::{MOST_PAGES, PAGE_EVENTS, PAGE_ZONES},
+    sched::CpuState,
+};
+
+use super::mem::counters;
+use crate::{
+    cost::{self, Program},
+    count::{add, lost},
+    offsets::{PAGES_FREED, PAGES_FROM_RQ, ZONES},
+};
+
+/// Time on CPU after which pages are read although nobody else comes: whoever runs often and briefly is not read each time, and
+/// at most some hundred pages wait to be counted.
+const READ_AFTER_NS: u64 = 50_000;
+
+/// A task has left this CPU and another has come, or none: reads if there is a reason to.
+#[inline(always)]
+pub(super) fn switched(state: &mut CpuState) {
+    let other = state.pid != 0 && state.slot != state.pages.slot;
+    if other || state.pages.on_cpu_ns >= READ_AFTER_NS {
+        count(state);
+        if other {
+            state.pages.slot = state.slot;
+        }
+    }
+}
+
+/// A sample was taken on this CPU, whose run-queue lies there.
+#[inline(always)]
+pub(super) fn sampled(state: &mut CpuState, rq: u64) {
+    if state.pages.address == 0 && ZONES.load() != 0 {
+        state.pages.address = rq.wrapping_add(PAGES_FROM_RQ.load());
+        state.pages.slot = state.slot;
+        if let Some((allocated, freed)) = read(state.pages.address) {
+            (state.pages.allocated, state.pages.freed) = (allocated, freed);
+        }
+        return;
+    }
+    count(state);
+}
+
+/// A function of its own, so that it takes neither room nor registers at switches after which nothing is read.
+#[inline(never)]
+fn count(state: &mut CpuState) {
+    cost::run_on::<Pages>(core::ptr::null_mut(), state);
+}
+
+struct Pages;
+
+impl Program for Pages {
+    const SENSOR: usize = OF_MEM;
+    type Context = ();
+
+    #[inline(always)]
+    fn work(_: *mut (), state: &mut CpuState) {
+        if state.pages.address == 0 {
+            return;
+        }
+        state.pages.on_cpu_ns = 0;
+        let Some((allocated, freed)) = read(state.pages.address) else {
+            lost(loss::PAGES_UNREAD);
+            return;
+        };
+        let more = (
+            allocated.wrapping_sub(state.pages.allocated),
+            freed.wrapping_sub(state.pages.freed),
+        );
+        (state.pages.allocated, state.pages.freed) = (allocated, freed);
+        if more.0 > MOST_PAGES || more.1 > MOST_PAGES {
+            lost(loss::PAGES_MOVED);
+            return;
+        }
+        if let Some(counters) = counters(state, state.pages.slot) {
+            add(&mut counters.allocated_pages, more.0);
+            add(&mut counters.freed_pages, more.1);
+        }
+    }
+}
+
+/// Pages allocated and freed on this CPU since the machine was started.
+#[inline(always)]
+fn read(address: u64) -> Option<(u64, u64)> {
+    let mut events = [const { MaybeUninit::<u64>::uninit() }; PAGE_EVENTS];
+    let (zones, freed) = (ZONES.load(), PAGES_FREED.load());
+    if zones as usize > PAGE_ZONES || freed as usize >= PAGE_EVENTS {
+        return None;
+    }
+    let bytes = (freed + 1) * size_of::<u64>() as u32;
+    // SAFETY: the buffer is as long or longer; the helper checks the address and reports a fault as an error.
+    if unsafe { bpf_probe_read_kernel(events.as_mut_ptr().cast(), bytes, address as *const _) } != 0 {
+        return None;
+    }
+    // SAFETY: the helper wrote the words up to `freed`, and the zones come before that; the verifier checks it.
+    let word = |index: usize| unsafe { events[index].assume_init() };
+    let mut allocated = 0u64;
+    for zone in 0..PAGE_ZONES {
+        if zone < zones as usize {
+            allocated = allocated.wrapping_add(word(zone));
+        }
+    }
+    Some((allocated, word(freed as usize)))
+}
