@@ -9,6 +9,7 @@
 pub mod budget;
 pub mod cost;
 pub mod event;
+pub mod field;
 pub mod histogram;
 pub mod id;
 pub mod loss;

@@ -56,6 +56,18 @@ pub struct PagesRead {
     pub _pad: u32,
 }
 
+/// What was reported last of resident pages on a CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// As [`MmPages::mm`].
+    pub mm: u32,
+    /// Kind of pages.
+    pub kind: u32,
+    /// How many of that kind the address space has.
+    pub pages: u64,
+}
+
 /// Entries of the table of resident pages by address space. A power of two.
 pub const MM_PAGES_ENTRIES: u32 = 4096;
 
@@ -75,7 +87,7 @@ pub struct MmPages {
     pub _pad: [u64; 2],
 }
 
-pod!(MemCounters, MmPages, PagesRead);
+pod!(MemCounters, MmPages, PagesRead, Resident);
 const _: () = assert!(size_of::<MemCounters>() == 64);
 const _: () = assert!(size_of::<MmPages>() == 64);
 

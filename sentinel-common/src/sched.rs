@@ -3,7 +3,7 @@
 use crate::{
     cost::{SENSORS, Timed},
     histogram::WAIT_BUCKETS,
-    mem::PagesRead,
+    mem::{PagesRead, Resident},
     pod,
 };
 
@@ -80,8 +80,10 @@ pub struct CpuState {
     pub timed: [Timed; SENSORS],
     /// What was read of the kernel's counts of pages.
     pub pages: PagesRead,
+    /// What was reported of resident pages last.
+    pub resident: Resident,
     /// Padding to a power of two: indexing by shift, not by multiplication.
-    pub _pad: [u64; 4],
+    pub _pad: [u64; 2],
 }
 
 /// Which word of [`CpuState`] controls the programs.

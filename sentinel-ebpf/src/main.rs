@@ -21,6 +21,7 @@ mod cost;
 mod count;
 mod emit;
 mod enforce;
+mod field;
 mod maps;
 mod offsets;
 mod sense;

@@ -1,5 +1,5 @@
-//! What differs between kernels and machines: field offsets from the running kernel's BTF, and sizes. User space sets
-//! every one before load; the verifier then knows them as constants.
+//! What differs between kernels and machines and is not a field of a typed pointer (see [`sentinel_common::field`]): offsets for
+//! helpers that read, and sizes. User space sets every one before load; the verifier then knows them as constants.
 
 use aya_ebpf::Global;
 
@@ -14,23 +14,6 @@ macro_rules! constants {
 constants! {
     /// Index of the first counter of the bank that all CPUs share: CPUs × slots.
     SHARED_BANK: u32 = 0;
-
-    /// `task_struct.pid`
-    TASK_PID: u32 = 0;
-    /// `task_struct.sched_info.run_delay`
-    TASK_RUN_DELAY: u32 = 0;
-    /// `task_struct.se.sum_exec_runtime`
-    TASK_EXEC: u32 = 0;
-    /// `task_struct.nvcsw`
-    TASK_NVCSW: u32 = 0;
-    /// `task_struct.cgroups`
-    TASK_CGROUPS: u32 = 0;
-    /// `css_set.dfl_cgrp`
-    CSS_SET_CGROUP: u32 = 0;
-    /// `cgroup.kn`
-    CGROUP_KN: u32 = 0;
-    /// `kernfs_node.id`
-    KERNFS_ID: u32 = 0;
 
     /// `task_struct.se.cfs_rq`
     TASK_CFS_RQ: u32 = 0;
@@ -55,13 +38,9 @@ constants! {
     PAGES_FREED: u32 = 0;
 
     /// Offset of the count of file pages in `mm_struct`; the other kinds follow.
-    MM_RSS_FILE: u32 = 0;
-    /// Of anonymous pages.
-    MM_RSS_ANON: u32 = 0;
-    /// Of swap entries.
-    MM_RSS_SWAP: u32 = 0;
-    /// Of shared-memory pages.
-    MM_RSS_SHMEM: u32 = 0;
+    MM_RSS: u32 = 0;
+    /// From one kind to the next.
+    MM_RSS_STRIDE: u32 = 0;
 
     /// 1 where the counts are read by a helper because the verifier does not see through their type.
     RSS_BY_HELPER: u8 = 0;

@@ -5,29 +5,18 @@
 //! may have a new owner, which matters only to sockets that outlive their cgroup: [`owned_by`] tells.
 
 use sentinel_common::{
+    field::{CGROUP_KN, CSS_SET_CGROUP, KERNFS_ID, TASK_CGROUPS},
     id::{CachedSlot, SLOT_OTHER, SlotOwner, cache_index},
     loss,
 };
 
 use crate::{
     count::lost,
+    field::field,
     maps::{CGROUP_SLOTS, FREE_SLOTS, SLOT_CACHE, SLOT_OWNERS},
-    offsets::{CGROUP_KN, CSS_SET_CGROUP, KERNFS_ID, TASK_CGROUPS},
 };
 
 const BPF_NOEXIST: u64 = 1;
-
-/// Reads a field of a kernel object that the verifier knows the type of.
-///
-/// # Safety
-/// `object` must be a typed kernel pointer (an argument of a BTF tracepoint, or loaded from one) and `offset` that of
-/// a field of type `T`, from the running kernel's BTF: the verifier checks both at load. The kernel turns a fault
-/// into a zero.
-#[inline(always)]
-pub(crate) unsafe fn field<T: Copy>(object: *const u8, offset: u32) -> T {
-    // SAFETY: see above.
-    unsafe { core::ptr::read_volatile(object.add(offset as usize).cast::<T>()) }
-}
 
 /// Id of a cgroup.
 ///
@@ -37,8 +26,8 @@ pub(crate) unsafe fn field<T: Copy>(object: *const u8, offset: u32) -> T {
 pub(crate) unsafe fn cgroup_id(cgroup: *const u8) -> u64 {
     // SAFETY: the caller's promise, and `field`'s.
     unsafe {
-        let node: *const u8 = field(cgroup, CGROUP_KN.load());
-        field(node, KERNFS_ID.load())
+        let node: *const u8 = field::<_, CGROUP_KN>(cgroup);
+        field::<_, KERNFS_ID>(node)
     }
 }
 
@@ -50,8 +39,8 @@ pub(crate) unsafe fn cgroup_id(cgroup: *const u8) -> u64 {
 pub(crate) unsafe fn of_task(task: *const u8) -> u32 {
     // SAFETY: the caller's promise, and `field`'s.
     let id = unsafe {
-        let set: *const u8 = field(task, TASK_CGROUPS.load());
-        let cgroup: *const u8 = field(set, CSS_SET_CGROUP.load());
+        let set: *const u8 = field::<_, TASK_CGROUPS>(task);
+        let cgroup: *const u8 = field::<_, CSS_SET_CGROUP>(set);
         cgroup_id(cgroup)
     };
     of(id)

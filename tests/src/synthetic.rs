@@ -293,9 +293,11 @@ impl Rig {
         let resident = grown * load.resident_share;
         self.available_mb -= resident;
         *self.held_mb.entry(cgroup_id).or_default() += grown;
-        let mut mem = Mem::default();
-        mem.allocated_pages = churn + pages(grown.max(0.0)) as u64;
-        mem.freed_pages = churn + pages((-grown).max(0.0)) as u64;
+        let mut mem = Mem {
+            allocated_pages: churn + pages(grown.max(0.0)) as u64,
+            freed_pages: churn + pages((-grown).max(0.0)) as u64,
+            ..Mem::default()
+        };
         if self.resident {
             mem.rss_anon_pages = Some(pages(resident) as i64);
             mem.rss_file_pages = Some(0);

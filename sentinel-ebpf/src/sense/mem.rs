@@ -4,6 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
 use sentinel_common::{
     event::{EVENT_OOM_KILL, Event},
+    field::TASK_PID,
     id::SLOT_OTHER,
     mem::MemCounters,
     sched::CpuState,
@@ -12,9 +13,10 @@ use sentinel_common::{
 use crate::{
     count::{add_atomic, cpu_state},
     emit::emit,
+    field::field,
     maps::MEM,
-    offsets::{TASK_PID, VICTIM_IS_TASK},
-    slots::{field, of_task},
+    offsets::VICTIM_IS_TASK,
+    slots::of_task,
 };
 
 /// A process was chosen to be killed for lack of memory.
@@ -32,7 +34,7 @@ pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
     }
     let task: *const u8 = ctx.arg(0);
     // SAFETY: where the constant says so, the first argument is a task; offsets and types are from BTF.
-    let (slot, pid): (u32, u32) = unsafe { (of_task(task), field(task, TASK_PID.load())) };
+    let (slot, pid): (u32, u32) = unsafe { (of_task(task), field::<_, TASK_PID>(task)) };
     debug!(
         &ctx,
         "process {} of slot {} chosen for an out-of-memory kill", pid, slot

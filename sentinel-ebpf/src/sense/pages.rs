@@ -23,7 +23,7 @@ use crate::{
 
 /// Time on CPU after which pages are read although nobody else comes: whoever runs often and briefly is not read each time, and
 /// at most some hundred pages wait to be counted.
-const READ_AFTER_NS: u64 = 50_000;
+const READ_AFTER_NS: u64 = 100_000;
 
 /// A task has left this CPU and another has come, or none: reads if there is a reason to.
 #[inline(always)]

@@ -10,8 +10,9 @@ use aya_ebpf::{
 };
 use sentinel_common::{
     cost::OF_MEM,
+    field::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP},
     loss,
-    mem::{MmPages, RSS_ANON, RSS_FILE, RSS_KINDS, RSS_SHMEM, RSS_SWAP, mm_index},
+    mem::{MmPages, RSS_ANON, RSS_FILE, RSS_KINDS, RSS_SWAP, Resident, mm_index},
     sched::CpuState,
 };
 
@@ -19,9 +20,9 @@ use super::mem::counters;
 use crate::{
     cost::{self, Program},
     count::{add, lost},
+    field::field,
     maps::MM_PAGES,
-    offsets::{MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP, RSS_BY_HELPER},
-    slots::field,
+    offsets::{MM_RSS, MM_RSS_STRIDE, RSS_BY_HELPER},
 };
 
 /// A count of resident pages changed.
@@ -35,7 +36,6 @@ struct Movement;
 
 impl Program for Movement {
     const SENSOR: usize = OF_MEM;
-    const COUNTED: bool = false;
     type Context = c_void;
 
     #[inline(always)]
@@ -43,32 +43,33 @@ impl Program for Movement {
         let ctx = BtfTracePointContext::new(ctx);
         let mm: *const u8 = ctx.arg(0);
         let kind: u32 = ctx.arg(1);
-        let offset = match kind as usize {
-            RSS_FILE => MM_RSS_FILE.load(),
-            RSS_ANON => MM_RSS_ANON.load(),
-            RSS_SWAP => MM_RSS_SWAP.load(),
-            RSS_SHMEM => MM_RSS_SHMEM.load(),
-            _ => return,
-        };
-        let Some(pages) = read(mm, kind, offset) else {
+        if kind as usize >= RSS_KINDS {
+            return;
+        }
+        let Some(pages) = read(mm, kind) else {
             lost(loss::RSS_UNREAD);
             return;
         };
-        // A batched count may read below zero for a moment.
-        moved(
-            state,
-            identity(mm),
-            kind as usize,
-            if pages < 0 { 0 } else { pages as u64 },
-        );
+        let now = Resident {
+            mm: identity(mm),
+            kind,
+            // A batched count may read below zero for a moment.
+            pages: if pages < 0 { 0 } else { pages as u64 },
+        };
+        // Of the reports of a count that is folded in batches most tell nothing new.
+        if state.resident != now {
+            state.resident = now;
+            moved(state, now.mm, kind as usize, now.pages);
+        }
     }
 }
 
 /// Reads one count. Kernels up to 6.1 wrap it in a type that their verifier does not see through: there the helper
 /// reads it.
 #[inline(always)]
-fn read(mm: *const u8, kind: u32, offset: u32) -> Option<i64> {
+fn read(mm: *const u8, kind: u32) -> Option<i64> {
     if RSS_BY_HELPER.load() != 0 {
+        let offset = MM_RSS.load() + kind * MM_RSS_STRIDE.load();
         // SAFETY: the helper checks the address and reports a fault as an error.
         return unsafe { bpf_probe_read_kernel(mm.add(offset as usize).cast::<i64>()) }.ok();
     }
@@ -76,10 +77,10 @@ fn read(mm: *const u8, kind: u32, offset: u32) -> Option<i64> {
     // own because the verifier takes no computed one.
     Some(unsafe {
         match kind as usize {
-            RSS_FILE => field(mm, MM_RSS_FILE.load()),
-            RSS_ANON => field(mm, MM_RSS_ANON.load()),
-            RSS_SWAP => field(mm, MM_RSS_SWAP.load()),
-            _ => field(mm, MM_RSS_SHMEM.load()),
+            RSS_FILE => field::<_, MM_RSS_FILE>(mm),
+            RSS_ANON => field::<_, MM_RSS_ANON>(mm),
+            RSS_SWAP => field::<_, MM_RSS_SWAP>(mm),
+            _ => field::<_, MM_RSS_SHMEM>(mm),
         }
     })
 }

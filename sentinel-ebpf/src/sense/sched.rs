@@ -11,6 +11,7 @@ use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePoint
 use aya_log_ebpf::debug;
 use sentinel_common::{
     cost::OF_SCHED,
+    field::{TASK_EXEC, TASK_NVCSW, TASK_PID, TASK_RUN_DELAY},
     histogram::wait_bucket,
     loss,
     sched::{CpuState, TaskWait, task_index, wait_ns, wait_units_squared},
@@ -20,9 +21,9 @@ use super::pages::switched;
 use crate::{
     cost::{self, Program},
     count::{add, cpu_state, lost},
+    field::field,
     maps::{SCHED, TASK_WAITS},
-    offsets::{TASK_EXEC, TASK_NVCSW, TASK_PID, TASK_RUN_DELAY},
-    slots::{field, of_task},
+    slots::of_task,
 };
 
 /// One task leaves a CPU, another comes. Interrupts are off.
@@ -53,7 +54,7 @@ impl Program for Switch {
 fn leave(ctx: &BtfTracePointContext, state: &mut CpuState) {
     let prev: *const u8 = ctx.arg(1);
     // SAFETY: the second argument of this tracepoint is the task that leaves; offsets and types are from BTF.
-    let pid: u32 = unsafe { field(prev, TASK_PID.load()) };
+    let pid: u32 = unsafe { field::<_, TASK_PID>(prev) };
     if pid == 0 {
         return;
     }
@@ -68,9 +69,9 @@ fn leave(ctx: &BtfTracePointContext, state: &mut CpuState) {
     // SAFETY: as above.
     let (run_delay, exec, voluntary): (u64, u64, u64) = unsafe {
         (
-            field(prev, TASK_RUN_DELAY.load()),
-            field(prev, TASK_EXEC.load()),
-            field(prev, TASK_NVCSW.load()),
+            field::<_, TASK_RUN_DELAY>(prev),
+            field::<_, TASK_EXEC>(prev),
+            field::<_, TASK_NVCSW>(prev),
         )
     };
     let wait = wait_ns(run_delay, state.run_delay_ns, exchange(pid, run_delay, state));
@@ -121,14 +122,14 @@ fn come(ctx: &BtfTracePointContext, state: &mut CpuState) {
     let next: *const u8 = ctx.arg(2);
     // SAFETY: the third argument of this tracepoint is the task that comes; offsets and types are from BTF.
     unsafe {
-        state.pid = field(next, TASK_PID.load());
+        state.pid = field::<_, TASK_PID>(next);
         if state.pid == 0 {
             state.slot = sentinel_common::id::SLOT_OTHER;
             return;
         }
-        state.run_delay_ns = field(next, TASK_RUN_DELAY.load());
-        state.exec_ns = field(next, TASK_EXEC.load());
-        state.voluntary = field(next, TASK_NVCSW.load());
+        state.run_delay_ns = field::<_, TASK_RUN_DELAY>(next);
+        state.exec_ns = field::<_, TASK_EXEC>(next);
+        state.voluntary = field::<_, TASK_NVCSW>(next);
         state.slot = of_task(next);
     }
 }

@@ -3,9 +3,16 @@
 use std::{io, path::PathBuf};
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use sentinel_common::id::SLOT_FIRST;
+use sentinel_common::{
+    field::{
+        CGROUP_KN, CSS_SET_CGROUP, FIELDS, KERNFS_ID, MM_RSS_ANON, MM_RSS_FILE, MM_RSS_SHMEM, MM_RSS_SWAP,
+        TASK_CGROUPS, TASK_EXEC, TASK_NVCSW, TASK_PID, TASK_RUN_DELAY,
+    },
+    id::SLOT_FIRST,
+    mem::{RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_SWAP},
+};
 
-use super::{Btf, KernelError, error::object, footprint, offsets};
+use super::{Btf, KernelError, error::object, fields, footprint, offsets};
 
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENTINEL_BPF_OBJECT_PATH"));
 
@@ -59,26 +66,16 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
     let has_delayed = u8::from(run_queue.delayed.is_some());
     let (queued, runnable) = run_queue.delayed.unwrap_or_default();
     let shared_bank = cpus * slots;
-    let constants: [(&'static str, &u32); 19] = [
+    let constants: [(&'static str, &u32); 9] = [
         ("SHARED_BANK", &shared_bank),
-        ("TASK_PID", &task.pid),
-        ("TASK_RUN_DELAY", &task.run_delay),
-        ("TASK_EXEC", &task.exec),
-        ("TASK_NVCSW", &task.nvcsw),
-        ("TASK_CGROUPS", &task.cgroups),
-        ("CSS_SET_CGROUP", &task.css_set_cgroup),
-        ("CGROUP_KN", &task.cgroup_kn),
-        ("KERNFS_ID", &task.kernfs_id),
         ("TASK_CFS_RQ", &run_queue.task_cfs_rq),
         ("CFS_RQ_RQ", &run_queue.cfs_rq_rq),
         ("RQ_NR_RUNNING", &run_queue.nr_running),
         ("RQ_CPU", &run_queue.cpu),
         ("ZONES", &pages.zones),
         ("PAGES_FREED", &pages.freed),
-        ("MM_RSS_FILE", &rss.kinds[0]),
-        ("MM_RSS_ANON", &rss.kinds[1]),
-        ("MM_RSS_SWAP", &rss.kinds[2]),
-        ("MM_RSS_SHMEM", &rss.kinds[3]),
+        ("MM_RSS", &rss.first),
+        ("MM_RSS_STRIDE", &rss.stride),
     ];
     // aya-log's own constant: 0 removes the code, 5 lets every level through.
     let log_level = if debug { 5u8 } else { 0 };
@@ -102,7 +99,25 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
     if !debug {
         loader.map_max_entries(footprint::LOG_RECORDS, footprint::least_ring());
     }
-    loader.load(OBJECT).map_err(|error| object(&error))
+    let mut fields = [0; FIELDS];
+    for (field, offset) in [
+        (TASK_PID, task.pid),
+        (TASK_RUN_DELAY, task.run_delay),
+        (TASK_EXEC, task.exec),
+        (TASK_NVCSW, task.nvcsw),
+        (TASK_CGROUPS, task.cgroups),
+        (CSS_SET_CGROUP, task.css_set_cgroup),
+        (CGROUP_KN, task.cgroup_kn),
+        (KERNFS_ID, task.kernfs_id),
+        (MM_RSS_FILE, rss.kind(RSS_FILE)),
+        (MM_RSS_ANON, rss.kind(RSS_ANON)),
+        (MM_RSS_SWAP, rss.kind(RSS_SWAP)),
+        (MM_RSS_SHMEM, rss.kind(RSS_SHMEM)),
+    ] {
+        fields[field as usize] = offset;
+    }
+    let patched = fields::patched(OBJECT, &fields)?;
+    loader.load(&patched).map_err(|error| object(&error))
 }
 
 /// Reads the kernel's type information; how many bytes it has.

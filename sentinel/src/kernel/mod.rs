@@ -10,6 +10,7 @@ mod cost;
 mod counters;
 pub mod enforce;
 mod error;
+mod fields;
 pub mod footprint;
 mod give_back;
 mod layout;

@@ -35,8 +35,10 @@ pub(super) struct RunQueue {
 /// Where the counts of resident pages lie in `mm_struct`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rss {
-    /// Offsets by kind.
-    pub(super) kinds: [u32; 4],
+    /// Offset of the first kind.
+    pub(super) first: u32,
+    /// From one kind to the next.
+    pub(super) stride: u32,
     /// The counts are atomics in an array, which verifiers of that time do not see through.
     pub(super) by_helper: bool,
 }
@@ -50,6 +52,13 @@ pub(super) struct Pages {
     pub(super) zones: u32,
     /// Of the words from the first zone's on, the one that counts pages freed.
     pub(super) freed: u32,
+}
+
+impl Rss {
+    /// Offset of a kind; [`rss`] has seen that each has one.
+    pub(super) const fn kind(&self, kind: usize) -> u32 {
+        self.first.saturating_add(self.stride.saturating_mul(kind as u32))
+    }
 }
 
 fn field(btf: &Btf, structure: &str, path: &str) -> Result<u32, KernelError> {
@@ -155,8 +164,12 @@ pub(super) fn rss(btf: &Btf) -> Result<Rss, KernelError> {
     };
     first
         .zip(stride)
-        .and_then(|(first, (bytes, counts))| four(first, bytes, counts))
-        .map(|kinds| Rss { kinds, by_helper })
+        .filter(|(first, (bytes, counts))| four(*first, *bytes, *counts).is_some())
+        .map(|(first, (stride, _))| Rss {
+            first,
+            stride,
+            by_helper,
+        })
         .ok_or_else(|| KernelError::NoField("mm_struct.rss_stat with four counts".into()))
 }
 

@@ -16,7 +16,7 @@ use object::{
 use crate::paths;
 
 /// Tracepoints that sentinel counts at.
-const TRACEPOINTS: [&str; 4] = ["sched_switch", "mm_page_alloc", "mm_page_free", "rss_stat"];
+const TRACEPOINTS: [&str; 2] = ["sched_switch", "rss_stat"];
 /// `r0 = 1; exit`: for programs of a cgroup 1 means let pass, for others it means nothing.
 const CODE: [u8; 16] = [0xb7, 0, 0, 0, 1, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
 

@@ -29,10 +29,8 @@ use crate::{
 
 /// What is measured: a program, the load that fires it, and how much it may take above an empty one, nanoseconds.
 /// Issue 5: "sched_switch <= 30 ns above an empty program, page alloc and free <= 10 ns each, packet in and out <= 75 ns".
-const HOOKS: [(&str, Load, Option<f64>); 9] = [
+const HOOKS: [(&str, Load, Option<f64>); 7] = [
     ("sched_switch", Load::Switches, Some(30.0)),
-    ("mm_page_alloc", Load::Pages, Some(10.0)),
-    ("mm_page_free", Load::Pages, Some(10.0)),
     ("rss_stat", Load::Pages, None),
     ("ingress", Load::Requests, Some(75.0)),
     ("egress", Load::Requests, Some(75.0)),
@@ -55,12 +53,12 @@ const ASKED_EVERY: Duration = Duration::from_millis(20);
 /// How far its own measure may lie from the kernel's, as a factor.
 const AS_GOOD_AS: f64 = 2.0;
 
-/// A sensor, the load its events are timed under, and its programs: whether a run is an event that it counts.
+/// A sensor, the load its events are timed under, and its programs that run once for each.
 struct Sensor {
     index: usize,
     name: &'static str,
     load: Load,
-    programs: &'static [(&'static str, bool)],
+    programs: &'static [&'static str],
 }
 
 const SENSORS: [Sensor; 3] = [
@@ -68,19 +66,19 @@ const SENSORS: [Sensor; 3] = [
         index: OF_SCHED,
         name: "a switch",
         load: Load::Switches,
-        programs: &[("sched_switch", true)],
+        programs: &["sched_switch"],
     },
     Sensor {
         index: OF_MEM,
-        name: "a page taken or given back",
+        name: "a movement of resident pages",
         load: Load::Pages,
-        programs: &[("mm_page_alloc", true), ("mm_page_free", true), ("rss_stat", false)],
+        programs: &["rss_stat"],
     },
     Sensor {
         index: OF_NET,
         name: "a packet",
         load: Load::Requests,
-        programs: &[("ingress", true), ("egress", true)],
+        programs: &["ingress", "egress"],
     },
 ];
 
@@ -191,7 +189,7 @@ impl Hooks {
         let after = run_times::own()?;
         ensure!(own_ns > 0.0, "{}: sentinel timed no event", sensor.name);
         let (mut kernel_ns, mut counted) = (0.0, 0);
-        for (program, is_event) in sensor.programs {
+        for program in sensor.programs {
             let place = HOOKS.iter().position(|hook| hook.0 == *program);
             let id = ids.get(*program).with_context(|| format!("{program} is not loaded"))?;
             let of = |times: &BTreeMap<u32, RunTime>| times.get(id).copied().unwrap_or_default();
@@ -199,7 +197,7 @@ impl Hooks {
             let empty_ns = empty[place.with_context(|| format!("{program} has no empty one"))?].0;
             let per_run_ns = ran.per_run_ns().unwrap_or(empty_ns);
             kernel_ns += (per_run_ns - empty_ns) * ran.count as f64;
-            counted += if *is_event { ran.count } else { 0 };
+            counted += ran.count;
         }
         Ok(Own {
             own_ns: own_ns / counted.max(1) as f64,

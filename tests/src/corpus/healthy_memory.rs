@@ -38,7 +38,7 @@ pub(super) fn gc_runtime(mut noise: Noise, scale: f64) -> Scenario {
     let (height, period) = (noise.between(100.0, 900.0), noise.between(8.0, 300.0));
     let mut tooth = Sawtooth::new(height, period, noise.pick(&[0.05, 0.25]));
     let mut scenario = Scenario::on(4, 16_000.0, noise, 2.0 * HALF_HOUR_S * scale);
-    let mut api = web("jvm.service", 0.4, 150.0, &mut scenario.model.noise);
+    let api = web("jvm.service", 0.4, 150.0, &mut scenario.model.noise);
     scenario.no_forecast = true;
     scenario.model.config.network_interval = scenario.model.config.interval;
     scenario.with(api).script(move |model, _, dt| {
