@@ -20,9 +20,9 @@ pub const fn wait_bucket(wait_ns: u64) -> usize {
     if width >= 1 << (WAIT_BUCKETS - 1) {
         return WAIT_BUCKETS - 1;
     }
-    // Most waits are that short.
-    if width <= 1 {
-        return width as usize;
+    // Most waits are that short: two microseconds.
+    if width < 4 {
+        return width as usize >> 1;
     }
     let mut rest = width as u32;
     let mut bucket = 0;

@@ -392,7 +392,7 @@ mod tests {
             let error = Replay::new(foreign.as_bytes()).unwrap_err();
             assert!(matches!(error, ReplayError::Foreign { .. }), "{foreign:?}: {error}");
         }
-        let newer = Replay::new(&b"{\"schema\":\"sentinel.recording/2\",\"new\":1}\n"[..]).unwrap_err();
+        let newer = Replay::new(&b"{\"schema\":\"sentinel.recording/3\",\"new\":1}\n"[..]).unwrap_err();
         assert!(matches!(newer, ReplayError::Schema { .. }), "{newer}");
     }
 
