@@ -42,7 +42,7 @@ pub struct MemCounters {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PagesRead {
-    /// Where the kernel keeps this CPU's counts; 0 until the first sample of its run-queue has found out.
+    /// Where the kernel keeps this CPU's counts; 0 until it was found.
     pub address: u64,
     /// Pages allocated as of the last reading.
     pub allocated: u64,

@@ -32,7 +32,7 @@ constants! {
 
     /// From a CPU's run-queue to its count of the pages allocated in the first zone, modulo 2^64.
     PAGES_FROM_RQ: u64 = 0;
-    /// Zones.
+    /// Zones; 0 where pages are not counted.
     ZONES: u32 = 0;
     /// Of the words from there on, the one that counts pages freed.
     PAGES_FREED: u32 = 0;

@@ -1,8 +1,8 @@
 //! Pages allocated and freed, for the cgroup whose task was on the CPU. No program runs when a page is: the kernel counts them on each
 //! CPU anyway (`vm_event_states`), and whoever was on the CPU since the last reading has what was added.
 //!
-//! Read when another cgroup comes, after some time on CPU, and with each sample of the run-queue. Pages allocated in an
-//! interrupt count for the task it interrupted, on an idle CPU for the one that was there last.
+//! Read when another cgroup comes, after some time on CPU, when resident pages move, and with each sample of the run-queue, where the
+//! kernel lets it be sampled. Pages allocated in an interrupt count for the task it interrupted, on an idle CPU for the one that was there last.
 
 use core::mem::MaybeUninit;
 
@@ -14,10 +14,10 @@ use sentinel_common::{
     sched::CpuState,
 };
 
-use super::mem::counters;
+use super::{mem::counters, run_queue};
 use crate::{
     cost::{self, Program},
-    count::{add, lost},
+    count::{add, cpu, lost},
     offsets::{PAGES_FREED, PAGES_FROM_RQ, ZONES},
 };
 
@@ -37,24 +37,13 @@ pub(super) fn switched(state: &mut CpuState) {
     }
 }
 
-/// A sample was taken on this CPU, whose run-queue lies there.
-#[inline(always)]
-pub(super) fn sampled(state: &mut CpuState, rq: u64) {
-    if state.pages.address == 0 && ZONES.load() != 0 {
-        state.pages.address = rq.wrapping_add(PAGES_FROM_RQ.load());
-        state.pages.slot = state.slot;
-        if let Some((allocated, freed)) = read(state.pages.address) {
-            (state.pages.allocated, state.pages.freed) = (allocated, freed);
-        }
-        return;
-    }
-    count(state);
-}
-
-/// A function of its own, so that it takes neither room nor registers at switches after which nothing is read.
+/// Reads and counts. A function of its own, so that it takes neither room nor registers at switches after which nothing is read.
 #[inline(never)]
-fn count(state: &mut CpuState) {
-    cost::run_on::<Pages>(core::ptr::null_mut(), state);
+pub(super) fn count(state: &mut CpuState) {
+    if ZONES.load() != 0 && !cost::run_on::<Pages>(core::ptr::null_mut(), state) {
+        // What comes until the sensor is switched on again is nobody's.
+        state.pages.address = 0;
+    }
 }
 
 struct Pages;
@@ -65,27 +54,48 @@ impl Program for Pages {
 
     #[inline(always)]
     fn work(_: *mut (), state: &mut CpuState) {
-        if state.pages.address == 0 {
-            return;
-        }
-        state.pages.on_cpu_ns = 0;
-        let Some((allocated, freed)) = read(state.pages.address) else {
-            lost(loss::PAGES_UNREAD);
-            return;
-        };
-        let more = (
-            allocated.wrapping_sub(state.pages.allocated),
-            freed.wrapping_sub(state.pages.freed),
-        );
+        add_up(state);
+    }
+}
+
+/// The same, as a part of what a program of the sensor does.
+#[inline(never)]
+pub(super) fn add_up(state: &mut CpuState) {
+    if state.pages.address == 0 {
+        begin(state);
+        return;
+    }
+    state.pages.on_cpu_ns = 0;
+    let Some((allocated, freed)) = read(state.pages.address) else {
+        lost(loss::PAGES_UNREAD);
+        return;
+    };
+    let more = (
+        allocated.wrapping_sub(state.pages.allocated),
+        freed.wrapping_sub(state.pages.freed),
+    );
+    (state.pages.allocated, state.pages.freed) = (allocated, freed);
+    if more.0 > MOST_PAGES || more.1 > MOST_PAGES {
+        lost(loss::PAGES_MOVED);
+        return;
+    }
+    if let Some(counters) = counters(state, state.pages.slot) {
+        add(&mut counters.allocated_pages, more.0);
+        add(&mut counters.freed_pages, more.1);
+    }
+}
+
+/// Finds this CPU's counts. What they were before is nobody's.
+#[cold]
+#[inline(always)]
+fn begin(state: &mut CpuState) {
+    let Ok(rq) = run_queue::of_cpu(cpu()) else {
+        return;
+    };
+    let address = (rq as u64).wrapping_add(PAGES_FROM_RQ.load());
+    if let Some((allocated, freed)) = read(address) {
         (state.pages.allocated, state.pages.freed) = (allocated, freed);
-        if more.0 > MOST_PAGES || more.1 > MOST_PAGES {
-            lost(loss::PAGES_MOVED);
-            return;
-        }
-        if let Some(counters) = counters(state, state.pages.slot) {
-            add(&mut counters.allocated_pages, more.0);
-            add(&mut counters.freed_pages, more.1);
-        }
+        (state.pages.address, state.pages.slot) = (address, state.slot);
     }
 }
 

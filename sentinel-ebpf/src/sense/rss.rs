@@ -16,13 +16,13 @@ use sentinel_common::{
     sched::CpuState,
 };
 
-use super::mem::counters;
+use super::{mem::counters, pages};
 use crate::{
     cost::{self, Program},
     count::{add, lost},
     field::field,
     maps::MM_PAGES,
-    offsets::{MM_RSS, MM_RSS_STRIDE, RSS_BY_HELPER},
+    offsets::{MM_RSS, MM_RSS_STRIDE, RSS_BY_HELPER, ZONES},
 };
 
 /// A count of resident pages changed.
@@ -59,7 +59,10 @@ impl Program for Movement {
         // Of the reports of a count that is folded in batches most tell nothing new.
         if state.resident != now {
             state.resident = now;
-            moved(state, now.mm, kind as usize, now.pages);
+            moved(state);
+            if ZONES.load() != 0 {
+                pages::add_up(state);
+            }
         }
     }
 }
@@ -95,8 +98,10 @@ fn identity(mm: *const u8) -> u32 {
     low
 }
 
-#[inline(always)]
-fn moved(state: &CpuState, mm: u32, kind: usize, pages: u64) {
+/// A function of its own, so that it takes no room where nothing new is told.
+#[inline(never)]
+fn moved(state: &CpuState) {
+    let (mm, kind, pages) = (state.resident.mm, state.resident.kind as usize, state.resident.pages);
     let Some(entry) = MM_PAGES.get_ptr_mut(mm_index(mm)) else {
         return;
     };

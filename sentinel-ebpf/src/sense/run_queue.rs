@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use sentinel_common::loss;
 
-use super::pages::sampled;
+use super::pages;
 use crate::{
     count::{add, cpu, cpu_state, lost},
     maps::RUN_QUEUE,
@@ -26,16 +26,8 @@ pub fn run_queue(_ctx: PerfEventContext) -> u32 {
 
 #[inline(always)]
 fn try_run_queue() -> Result<(), usize> {
-    // SAFETY: the helper takes nothing; what it returns is only read through the checked reads below.
-    let task = unsafe { bpf_get_current_task() } as *const u8;
-    let cfs_rq: u64 = read(task, TASK_CFS_RQ.load())?;
-    let rq: u64 = read(cfs_rq as *const u8, CFS_RQ_RQ.load())?;
-    let rq = rq as *const u8;
     let cpu = cpu();
-    let of_cpu: u32 = read(rq, RQ_CPU.load())?;
-    if of_cpu != cpu {
-        return Err(loss::RUN_QUEUE_OTHER_CPU);
-    }
+    let rq = of_cpu(cpu)?;
     let length: u32 = read(rq, RQ_NR_RUNNING.load())?;
     let mut length = u64::from(length);
     if RQ_HAS_DELAYED.load() != 0 {
@@ -45,7 +37,7 @@ fn try_run_queue() -> Result<(), usize> {
         length = length.saturating_sub(u64::from(queued.saturating_sub(runnable)));
     }
     if let Some(state) = cpu_state() {
-        sampled(state, rq as u64);
+        pages::count(state);
     }
     let counters = RUN_QUEUE.get_ptr_mut(cpu).ok_or(loss::RUN_QUEUE_UNREAD)?;
     // SAFETY: the pointer comes from the map, and only this CPU's timer writes this entry.
@@ -54,6 +46,21 @@ fn try_run_queue() -> Result<(), usize> {
     add(&mut counters.length, length);
     add(&mut counters.length_squared, length * length);
     Ok(())
+}
+
+/// The run-queue of this CPU.
+#[inline(always)]
+pub(super) fn of_cpu(cpu: u32) -> Result<*const u8, usize> {
+    // SAFETY: the helper takes nothing; what it returns is only read through the checked reads below.
+    let task = unsafe { bpf_get_current_task() } as *const u8;
+    let cfs_rq: u64 = read(task, TASK_CFS_RQ.load())?;
+    let rq: u64 = read(cfs_rq as *const u8, CFS_RQ_RQ.load())?;
+    let rq = rq as *const u8;
+    let of_cpu: u32 = read(rq, RQ_CPU.load())?;
+    if of_cpu != cpu {
+        return Err(loss::RUN_QUEUE_OTHER_CPU);
+    }
+    Ok(rq)
 }
 
 #[inline(always)]

@@ -24,11 +24,12 @@ impl Kernel {
         let attribution = switch(self);
         let missing = attribution.as_ref().err().map(ToString::to_string);
         self.note("sched", if options.sched { attribution } else { off() })?;
-        // Each sample also reads the counts of pages of its CPU, so it is taken even when the scheduler's own signal is off.
-        let sampled = self.attach_run_queue(layout);
-        let needed = |error: &KernelError| KernelError::Object(format!("needs the samples of the run-queue: {error}"));
-        let pages = sampled.as_ref().map(drop).map_err(needed);
-        self.note("sched.run_queue", if options.sched { sampled } else { off() })?;
+        let run_queue = if options.sched {
+            self.attach_run_queue(layout)
+        } else {
+            off()
+        };
+        self.note("sched.run_queue", run_queue)?;
         if let Some(reason) = missing {
             for (name, wanted) in [("mem", options.mem), ("net", options.net)] {
                 if wanted {
@@ -43,7 +44,9 @@ impl Kernel {
             return Ok(());
         }
         let mem = if options.mem {
-            pages.and_then(|()| layout.pages.as_ref().map(drop).map_err(again))
+            // A CPU's counts of pages are found from its run-queue.
+            let found = layout.run_queue.as_ref().map(drop).and(layout.pages.as_ref().map(drop));
+            found.map_err(again)
         } else {
             off()
         };

@@ -12,7 +12,7 @@ use sentinel_common::{
     mem::{RSS_ANON, RSS_FILE, RSS_SHMEM, RSS_SWAP},
 };
 
-use super::{Btf, KernelError, error::object, fields, footprint, offsets};
+use super::{Btf, KernelError, Options, error::object, fields, footprint, offsets};
 
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENTINEL_BPF_OBJECT_PATH"));
 
@@ -57,10 +57,16 @@ pub fn missing(btf: &Btf) -> Vec<KernelError> {
         .collect()
 }
 
-pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Result<Ebpf, KernelError> {
+pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, options: &Options) -> Result<Ebpf, KernelError> {
     let task = layout.task.as_ref().copied().unwrap_or_default();
     let run_queue = layout.run_queue.as_ref().copied().unwrap_or_default();
-    let pages = layout.pages.as_ref().copied().unwrap_or_default();
+    let pages = layout
+        .pages
+        .as_ref()
+        .ok()
+        .filter(|_| options.mem)
+        .copied()
+        .unwrap_or_default();
     let rss = layout.rss.as_ref().copied().unwrap_or_default();
     let rss_by_helper = u8::from(rss.by_helper);
     let has_delayed = u8::from(run_queue.delayed.is_some());
@@ -78,7 +84,7 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
         ("MM_RSS_STRIDE", &rss.stride),
     ];
     // aya-log's own constant: 0 removes the code, 5 lets every level through.
-    let log_level = if debug { 5u8 } else { 0 };
+    let log_level = if options.debug { 5u8 } else { 0 };
     let mut loader = EbpfLoader::new();
     loader.verifier_log_level(VerifierLogLevel::default());
     for (name, value) in constants {
@@ -96,7 +102,7 @@ pub(super) fn load(layout: &Layout, cpus: u32, slots: u32, debug: bool) -> Resul
     for map in sizes.iter().filter(|map| footprint::follows_the_machine(map)) {
         loader.map_max_entries(map.name, map.entries);
     }
-    if !debug {
+    if !options.debug {
         loader.map_max_entries(footprint::LOG_RECORDS, footprint::least_ring());
     }
     let mut fields = [0; FIELDS];

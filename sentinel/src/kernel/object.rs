@@ -104,7 +104,7 @@ impl Kernel {
         let cpus = layout::possible_cpus();
         let slots = options.max_cgroups + SLOT_FIRST;
         let layout = Layout::of(&btf);
-        let mut ebpf = layout::load(&layout, cpus, slots, options.debug)?;
+        let mut ebpf = layout::load(&layout, cpus, slots, options)?;
         let kernel_btf = aya::Btf::from_sys_fs().map_err(|error| KernelError::Object(error.to_string()))?;
 
         let mut free_slots = Queue::try_from(take(&mut ebpf, names::FREE_SLOTS)?).map_err(|e| map_error(&e))?;

@@ -146,7 +146,7 @@ fn symbols<const N: usize>(wanted: [&str; N]) -> Result<[u64; N], KernelError> {
     // Not even the first variable of a CPU lies at its beginning.
     if found.contains(&0) {
         return Err(KernelError::NoField(format!(
-            "place told for its counts of pages: its type information names no variables, and {SYMBOLS} no addresses: let the agent start with CAP_SYSLOG, or boot 5.11 or later"
+            "place told for its counts of pages: its type information names no variables, and {SYMBOLS} no addresses: let the agent start with CAP_SYSLOG (in a unit of systemd also ProtectKernelTunables=no), or boot 5.11 or later"
         )));
     }
     Ok(found)

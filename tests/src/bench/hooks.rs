@@ -20,6 +20,7 @@ use super::{
     spread::Spread,
 };
 use crate::{
+    books::Pages,
     paths,
     trial::{
         machine::Watch,
@@ -50,6 +51,10 @@ const LOADS: [Load; 5] = [
 const SLOTS: u32 = 1024;
 /// How often the programs are asked to time some runs: the agent does so at each tick, which a round is too short for.
 const ASKED_EVERY: Duration = Duration::from_millis(20);
+/// What counting a page that is taken or given back may take. No program runs for a page: those at switches and at samples of the
+/// run-queue read how many there were.
+const PAGE_NS: f64 = 10.0;
+const COUNT_PAGES: [&str; 2] = ["sched_switch", "run_queue"];
 /// How far its own measure may lie from the kernel's, as a factor.
 const AS_GOOD_AS: f64 = 2.0;
 
@@ -113,14 +118,15 @@ impl Hooks {
         let watch = Watch::start()?;
         let mut findings = Vec::new();
         let mut peers = Peers::able(&mut findings);
-        let (mut empty, mut ours, mut own) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut empty, mut ours, mut own, mut page) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.rounds.max(1) {
             let costs = self.empty()?;
             peers.round(Duration::from_secs_f64(self.seconds), costs[SWITCH].0)?;
-            let (of_programs, by_itself) = self.ours(&costs)?;
+            let (of_programs, by_itself, page_ns) = self.ours(&costs)?;
             empty.push(costs);
             ours.push(of_programs);
             own.push(by_itself);
+            page.push(page_ns);
         }
         let mut report = Report {
             trial: "hooks: nanoseconds per event, by the kernel's count of run times",
@@ -138,6 +144,17 @@ impl Hooks {
             let of = |costs: &[Costs]| costs.iter().map(|costs| costs[index]).collect::<Vec<_>>();
             above.push(row(&mut report, (name, load, most_ns), &of(&empty), &of(&ours))?);
         }
+        let page = Spread::of(page).context("no rounds")?;
+        report.bounds.push(Bound::new(
+            format!(
+                "a page taken or given back: at most {PAGE_NS} ns of all that runs at switches and samples meanwhile"
+            ),
+            format!("{page} ns"),
+            page.median <= PAGE_NS,
+        ));
+        report
+            .runs
+            .push(json!({ "event": "a page", "sentinel_ns": page, "bound_ns": PAGE_NS }));
         peers.tell(&mut report, &above[SWITCH])?;
         for (index, sensor) in SENSORS.iter().enumerate() {
             let of_sensor = own.iter().map(|by_sensor| by_sensor[index]);
@@ -151,7 +168,7 @@ impl Hooks {
         self.costs(&empty.ids()?)
     }
 
-    fn ours(&self, empty: &Costs) -> Result<(Costs, [Own; 3])> {
+    fn ours(&self, empty: &Costs) -> Result<(Costs, [Own; 3], f64)> {
         let kernel = Kernel::open(&Options {
             max_cgroups: SLOTS,
             sched: true,
@@ -167,7 +184,24 @@ impl Hooks {
         for (own, sensor) in own.iter_mut().zip(&SENSORS) {
             *own = self.own(&kernel, sensor, &ids, empty)?;
         }
-        Ok((costs, own))
+        Ok((costs, own, self.page(&ids)?))
+    }
+
+    /// What a page taken or given back costs, nanoseconds: everything that runs at switches and samples while there is nothing else to do.
+    fn page(&self, ids: &BTreeMap<String, u32>) -> Result<f64> {
+        let (pages, times) = (Pages::read()?, run_times::own()?);
+        Load::Pages.run(Duration::from_secs_f64(self.seconds))?;
+        let (pages, after) = (Pages::read()? - pages, run_times::own()?);
+        let mut ns = 0.0;
+        for program in COUNT_PAGES {
+            let id = ids.get(program).with_context(|| format!("{program} is not loaded"))?;
+            let of = |times: &BTreeMap<u32, RunTime>| times.get(id).copied().unwrap_or_default();
+            let ran = of(&after).since(of(&times));
+            ns += ran.per_run_ns().unwrap_or(0.0) * ran.count as f64;
+        }
+        let moved = pages.allocated + pages.freed;
+        ensure!(moved > 0, "no page was taken");
+        Ok(ns / moved as f64)
     }
 
     /// What a sensor's events take by the clock that its programs read themselves, and by the kernel's count in the same time.
