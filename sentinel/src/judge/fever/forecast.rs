@@ -1,8 +1,8 @@
 //! When will there be no memory left? A time with an interval, from a trend and what is left.
 //!
-//! A slope never holds for ever: the interval is the error of the slope and, beside it, what growth may do in the time
-//! ahead, which is the more the longer that is compared with what was seen. How wide that has to be in truth is learned
-//! from the forecasts of this scope (`score`).
+//! A slope never holds for ever: the interval is the error of the slope, which the time ahead has too, and beside it what
+//! growth may do in that time, which is the more the longer that is compared with what was seen. How wide that has to be
+//! in truth is learned from the forecasts of this scope (`score`).
 
 use crate::judge::statistics::trend::Trend;
 
@@ -17,8 +17,9 @@ const NARROWEST: f64 = 0.08;
 const WIDEST: f64 = 0.9;
 /// A bend is one in a trend that was seen for this many times its span.
 const BEND_SEEN: f64 = 1.1;
-/// And over at least so many seconds: every leak wavers.
-const BEND_LEAST_S: f64 = 100.0;
+/// And is only followed where what is left would last, at the pace of now, for at most this many times its span: a bend of a minute
+/// makes no end within minutes of one that is farther away. What ends within six minutes is judged by little (`signs`).
+const BEND_AHEAD: f64 = 6.0;
 /// A bend that is not clear yet is feared for this many times what was seen.
 const BEND_FEARED: f64 = 3.0;
 /// So many of its errors.
@@ -64,18 +65,21 @@ impl Course {
         if trend.is_bent() && trend.acceleration_per_s2 < 0.0 && is_seen(trend, seen_s) && flattens(trend, left_mb) {
             return None;
         }
+        let straight_s = left_mb / trend.slope_per_s;
         // The beginning of a line looks like a bend: that has to be out of the window.
-        let bends = trend.is_bent() && trend.acceleration_per_s2 > 0.0 && trend.span_s >= BEND_LEAST_S;
-        let curve = if bends && is_seen(trend, seen_s) {
+        let bends = trend.speeds_up() && is_seen(trend, seen_s) && straight_s <= BEND_AHEAD * trend.span_s;
+        let curve = if bends {
             Curve::bent(trend, grounds.latest.slope_per_s)
         } else {
             Curve::straight(trend.slope_per_s)
         };
         let exhaustion_s = curve.reaches(left_mb)?;
-        let of_slope = ERRORS * trend.error_per_s / curve.slope;
+        // What moved the slope of the span moves that of the time ahead as much, and the more the shorter it is: by a second at least.
+        let ahead = (1.0 + trend.span_s / exhaustion_s.max(1.0)).sqrt();
+        let of_slope = ERRORS * ahead * trend.error_per_s / curve.slope;
         let of_drift = DRIFT * (1.0 + exhaustion_s / trend.span_s).sqrt();
         let wide = grounds.widened * of_slope.hypot(of_drift).max(NARROWEST);
-        let straight_s = left_mb / curve.slope;
+        // A bend may be none after all: the latest is where the line of the whole span leads.
         let latest_s = (wide < WIDEST).then(|| straight_s / (1.0 - wide));
         let course = Self {
             left_mb,
@@ -173,6 +177,9 @@ impl Curve {
 }
 
 #[cfg(test)]
+mod leaks;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -191,6 +198,7 @@ mod tests {
             acceleration_per_s2: bend,
             acceleration_error_per_s2: 0.001,
             span_s: 120.0,
+            steps: 12,
             ..Trend::default()
         }
     }
@@ -223,14 +231,43 @@ mod tests {
         let bent = course(trend(10.0, 0.1), 240.0, 1.0).unwrap();
         assert!((40.0..66.0).contains(&bent.exhaustion_s), "{bent:?}");
         assert!((bent.reaches(1000.0).unwrap() - bent.exhaustion_s).abs() < 1e-9);
-        assert!(
-            bent.latest_s.unwrap() > 1000.0 / bent.curve.slope,
-            "it may stop bending"
-        );
+        assert!(bent.latest_s.unwrap() > 100.0, "it may be straight: {bent:?}");
         let beginning = course(trend(10.0, 0.1), 120.0, 1.0).unwrap();
         assert!((beginning.exhaustion_s - 100.0).abs() < 1e-9, "{beginning:?}");
         assert!(beginning.earliest_s < 75.0, "but it may bend: {beginning:?}");
         assert_eq!(course(trend(10.0, -0.1), 240.0, 1.0), None);
+    }
+
+    #[test]
+    fn a_bend_is_followed_by_how_clear_it_is_and_not_farther_than_it_tells() {
+        let minute = Trend {
+            span_s: 60.0,
+            ..trend(10.0, 0.1)
+        };
+        assert!(course(minute, 70.0, 1.0).unwrap().exhaustion_s < 75.0);
+        let wanders = Trend {
+            acceleration_walk_error_per_s2: 0.04,
+            ..minute
+        };
+        let far = Trend {
+            slope_per_s: 2.0,
+            ..minute
+        };
+        for (trend, straight_s) in [(wanders, 100.0), (far, 500.0)] {
+            let course = course(trend, 70.0, 1.0).unwrap();
+            assert!((course.exhaustion_s - straight_s).abs() < 1e-9, "{course:?}");
+        }
+    }
+
+    #[test]
+    fn what_wavered_wavers_in_the_time_ahead_too() {
+        let wavers = Trend {
+            error_per_s: 1.0,
+            ..trend(10.0, 0.0)
+        };
+        // The slope alone, 22 % and a drift of 14 %, would be 135 s.
+        let line = course(wavers, 120.0, 1.0).unwrap();
+        assert!((145.0..165.0).contains(&line.latest_s.unwrap()), "{line:?}");
     }
 
     #[test]

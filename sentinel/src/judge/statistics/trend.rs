@@ -9,6 +9,9 @@ use super::steps::{STEPS, Step, WITNESSES};
 const PAIRS: usize = STEPS * (STEPS - 1) / 2;
 /// A bend is one when it is this many times its error.
 const BENT: f64 = 3.5;
+/// The same of the error it has if the level wanders, for a normal distribution: that is looked at every few seconds, and one bend
+/// in a thousand may be chance.
+const BENT_SIGMAS: f64 = 3.0;
 /// Residuals are never taken as more alike than this.
 const MOST_ALIKE: f64 = 0.95;
 
@@ -58,8 +61,10 @@ pub(in crate::judge) struct Trend {
     pub(in crate::judge) error_per_s: f64,
     /// Second derivative.
     pub(in crate::judge) acceleration_per_s2: f64,
-    /// Its standard error.
+    /// Its standard error, with what neighbouring residuals have in common.
     pub(in crate::judge) acceleration_error_per_s2: f64,
+    /// Its standard error if the level is a random walk.
+    pub(in crate::judge) acceleration_walk_error_per_s2: f64,
     /// Kendall's tau: share of pairs that rise less share that fall, -1 to 1.
     pub(in crate::judge) concordance: f64,
     /// The same of the highest levels.
@@ -123,6 +128,7 @@ impl Trend {
             error_per_s,
             acceleration_per_s2: bend.second_per_s2,
             acceleration_error_per_s2: bend.error_per_s2,
+            acceleration_walk_error_per_s2: walk_bend_error(lows, bend.second_per_s2),
             concordance,
             concordance_of_highs: kendall(&points.highs[..lows.len()]),
             steps: lows.len() as u8,
@@ -141,6 +147,13 @@ impl Trend {
         self.acceleration_per_s2.abs() > BENT * self.acceleration_error_per_s2
     }
 
+    /// True when it bends up, and by more than a level does that only wanders: its steps grow, one after the other.
+    #[must_use]
+    pub(in crate::judge) fn speeds_up(&self) -> bool {
+        let by_chance = self.significant_from(BENT_SIGMAS) * self.acceleration_walk_error_per_s2;
+        self.is_bent() && self.acceleration_per_s2 > by_chance
+    }
+
     fn is_finite(&self) -> bool {
         [
             self.total,
@@ -148,6 +161,7 @@ impl Trend {
             self.error_per_s,
             self.acceleration_per_s2,
             self.acceleration_error_per_s2,
+            self.acceleration_walk_error_per_s2,
             self.irregularity,
             self.jump_share,
             self.height,
@@ -236,6 +250,26 @@ fn walk_of(points: &[(f64, f64)]) -> (f64, f64) {
         (sum - greatest - least) / (n - 2.0),
         (variance / n * (1.0 + alike) / (1.0 - alike)).sqrt(),
     )
+}
+
+/// Standard error of a bend if the level is a random walk, whose residuals say little: by how much its rates, which are then
+/// independent, miss the line of that slope.
+fn walk_bend_error(points: &[(f64, f64)], bend: f64) -> f64 {
+    let n = points.len() as f64 - 1.0;
+    let rates = || {
+        points.windows(2).map(|pair| {
+            let rate = (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0);
+            (f64::midpoint(pair[0].0, pair[1].0), rate)
+        })
+    };
+    let (times, sum) = rates().fold((0.0, 0.0), |sums, (time, rate)| (sums.0 + time, sums.1 + rate));
+    let (mut squares, mut of_times) = (0.0, 0.0);
+    for (time, rate) in rates() {
+        let from_middle = time - times / n;
+        squares += (rate - sum / n - bend * from_middle).powi(2);
+        of_times += from_middle * from_middle;
+    }
+    (squares / (n - 2.0) / of_times).sqrt()
 }
 
 /// The two greatest rises together, and the irregularity of all.
@@ -354,3 +388,6 @@ impl Bend {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
