@@ -165,8 +165,8 @@ fn run(leak: &Leak, end_s: f64, late_s: f64, random: &mut Random) -> Run {
             rss_anon_pages: Some(moved),
             ..Mem::default()
         };
-        mem.allocated[0] = churn + moved.max(0) as u64;
-        mem.freed[0] = churn + (-moved).max(0) as u64;
+        mem.allocated_pages = churn + moved.max(0) as u64;
+        mem.freed_pages = churn + (-moved).max(0) as u64;
         // What the kernel charges ahead for each CPU.
         let charged_mb = random.between(0.0, 0.5);
         let scope = ScopeSample {

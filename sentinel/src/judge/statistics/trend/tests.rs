@@ -1,3 +1,5 @@
+//! Made-up levels: what only wanders, and what takes more with each step.
+
 use super::*;
 
 /// Evenly from -0.5 to 0.5 (splitmix64).
