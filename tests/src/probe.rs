@@ -50,10 +50,22 @@ impl Probe {
     /// # Errors
     /// This kernel does not run them.
     pub fn new(max_cgroups: u32) -> Result<Self> {
+        Self::with(max_cgroups, true)
+    }
+
+    /// The same without the scheduler's own signal, for which run-queues are sampled.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn unsampled(max_cgroups: u32) -> Result<Self> {
+        Self::with(max_cgroups, false)
+    }
+
+    fn with(max_cgroups: u32, sched: bool) -> Result<Self> {
         let root = mount::find()?;
         let options = Options {
             max_cgroups,
-            sched: true,
+            sched,
             mem: true,
             net: true,
             cgroup_root: Some(root.clone()),

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use sentinel::{
-    sense::Source as _,
+    sense::{Source as _, spare::Spared},
     time::{Now, monotonic_ns},
 };
 use sentinel_tests::{
@@ -134,11 +134,24 @@ fn the_sampled_run_queue_length_is_the_number_of_busy_tasks() -> Result<()> {
 
 #[test]
 fn pages_are_those_of_vmstat_and_belong_to_the_cgroup_that_took_them() -> Result<()> {
+    pages_belong_to_who_took_them(Probe::new(64)?)
+}
+
+/// Where the kernel lets no run-queue be sampled, as for Debian's units, pages are counted as well.
+#[test]
+fn pages_belong_to_the_cgroup_that_took_them_though_no_run_queue_is_sampled() -> Result<()> {
+    let probe = Probe::unsampled(64)?;
+    ensure!(!probe.live.kernel().runs("sched.run_queue"), "run-queues are sampled");
+    pages_belong_to_who_took_them(probe)
+}
+
+fn pages_belong_to_who_took_them(mut probe: Probe) -> Result<()> {
     let family = Family::new()?;
     let (leaks, idles) = (family.cgroup("leaks")?, family.cgroup("idles")?);
     let _idle = Workload::start(&idles, &["sleep", "--seconds", "30"])?;
-    let mut probe = Probe::new(64)?;
-    let before = Pages::read()?;
+    // What came before is nobody's, or the host's alone.
+    probe.read();
+    let (before, counted) = (Pages::read()?, probe.host.mem);
     let mut leak = Workload::start(
         &leaks,
         &["leak", "--mb-per-s", "100", "--max-mb", "400", "--seconds", "60"],
@@ -152,17 +165,14 @@ fn pages_are_those_of_vmstat_and_belong_to_the_cgroup_that_took_them() -> Result
     probe.read_now();
     let high_resident = resident_pages(leak.pid())?;
     let high = Pages::read()? - before;
-    let mem = &probe.host.mem;
+    let allocated = probe.host.mem.allocated_pages - counted.allocated_pages;
+    let freed = probe.host.mem.freed_pages - counted.freed_pages;
     close(
         "pages allocated",
-        mem.allocated_pages,
-        mem.allocated_pages.clamp(low.allocated, high.allocated),
+        allocated,
+        allocated.clamp(low.allocated, high.allocated),
     );
-    close(
-        "pages freed",
-        mem.freed_pages,
-        mem.freed_pages.clamp(low.freed, high.freed),
-    );
+    close("pages freed", freed, freed.clamp(low.freed, high.freed));
     let leaked = &probe.of(&leaks.scope())?.mem;
     let net = leaked.allocated_pages as f64 - leaked.freed_pages as f64;
     let anonymous = leaked.rss_anon_pages.context("resident pages are not measured")? as f64;
@@ -188,6 +198,37 @@ fn pages_are_those_of_vmstat_and_belong_to_the_cgroup_that_took_them() -> Result
     // Who has hundreds of megabytes takes a while to end, the longer the less of a CPU there is for it.
     let returned = wait::until_true(LIMIT, || left_mb().is_some_and(|left| left.abs() < 10));
     assert!(returned, "what ended gave everything back, {:?} MB are left", left_mb());
+    Ok(())
+}
+
+#[test]
+fn pages_that_came_while_the_sensor_was_left_out_are_nobodys() -> Result<()> {
+    const TAKEN: u64 = 50_000;
+    let family = Family::new()?;
+    let cgroup = family.cgroup("churns")?;
+    let mut probe = Probe::new(64)?;
+    let _churn = Workload::start(&cgroup, &["pages", "--seconds", "60"])?;
+    let left_out = Spared { mem: true, net: false };
+    for (spared, counts) in [(left_out, false), (Spared::default(), true)] {
+        // One reading ends what was before.
+        probe.live.spare(spared, Now::read());
+        probe.read_now();
+        let (before, counted) = (Pages::read()?, probe.host.mem.allocated_pages);
+        let taken = || Pages::read().is_ok_and(|now| (now - before).allocated > TAKEN);
+        ensure!(wait::until_true(LIMIT, taken), "too few pages were taken");
+        probe.read_now();
+        let counted = probe.host.mem.allocated_pages - counted;
+        println!("counted {counted} of {TAKEN} pages and more, {spared:?}");
+        if counts {
+            let all = (Pages::read()? - before).allocated;
+            assert!(
+                (TAKEN * 9 / 10..=all).contains(&counted),
+                "{counted} of {TAKEN} to {all}"
+            );
+        } else {
+            assert_eq!(counted, 0);
+        }
+    }
     Ok(())
 }
 
