@@ -37,8 +37,8 @@ pub const EVENT_DROPPED: usize = 15;
 
 /// A CPU's counts of pages could not be read.
 pub const PAGES_UNREAD: usize = 16;
-/// The kernel moved a CPU's counts of pages to another one, as it does when a CPU goes offline: what came in that hundredth of a second
-/// is missing.
+/// The kernel moved a CPU's counts of pages to another one, as it does when a CPU goes offline: what came since the last reading is
+/// missing.
 pub const PAGES_MOVED: usize = 17;
 
 /// How many ways the programs count.

@@ -7,8 +7,8 @@ use crate::pod;
 pub const PAGE_EVENTS: usize = 24;
 /// Zones told apart by the kernel, at the most.
 pub const PAGE_ZONES: usize = 6;
-/// Pages that one CPU cannot have allocated nor freed between two readings, which are a hundredth of a second apart: the kernel moves a
-/// CPU's counts to another when it goes offline.
+/// Pages that one CPU can hardly have allocated or freed between two readings, 4 GiB: they are a hundredth of a second apart where
+/// run-queues are sampled, and a switch where not. The kernel moves a CPU's counts to another when it goes offline.
 pub const MOST_PAGES: u64 = 1 << 20;
 
 /// Kinds of resident memory, in the order of the kernel's `MM_FILEPAGES`, `MM_ANONPAGES`, `MM_SWAPENTS`, `MM_SHMEMPAGES`.
@@ -52,20 +52,18 @@ pub struct PagesRead {
     pub on_cpu_ns: u64,
     /// Slot of the task that was on this CPU last and was not the idle one: whose pages those since the last reading are.
     pub slot: u32,
-    /// Padding.
-    pub _pad: u32,
+    /// Not 0 while they are being read here: who comes in between, as an interrupt, does not.
+    pub reading: u32,
 }
 
-/// What was reported last of resident pages on a CPU.
+/// What was reported last of resident pages of one kind on a CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resident {
     /// As [`MmPages::mm`].
     pub mm: u32,
-    /// Kind of pages.
-    pub kind: u32,
-    /// How many of that kind the address space has.
-    pub pages: u64,
+    /// How many of that kind the address space has, 2^32 - 1 at the most.
+    pub pages: u32,
 }
 
 /// Entries of the table of resident pages by address space. A power of two.

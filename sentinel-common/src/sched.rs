@@ -3,7 +3,7 @@
 use crate::{
     cost::{SENSORS, Timed},
     histogram::WAIT_BUCKETS,
-    mem::{PagesRead, Resident},
+    mem::{PagesRead, RSS_KINDS, Resident},
     pod,
 };
 
@@ -74,16 +74,15 @@ pub struct CpuState {
     /// Events of each sensor, as [`crate::cost::OF_SCHED`] and the others, modulo 2^32. An interrupt between reading and writing
     /// costs one of them.
     pub events: [u32; SENSORS],
-    /// Padding.
-    pub _pad_events: u32,
+    /// Movements of resident pages since pages were counted.
+    pub movements: u32,
     /// What the programs of each sensor took.
     pub timed: [Timed; SENSORS],
     /// What was read of the kernel's counts of pages.
     pub pages: PagesRead,
-    /// What was reported of resident pages last.
-    pub resident: Resident,
-    /// Padding to a power of two: indexing by shift, not by multiplication.
-    pub _pad: [u64; 2],
+    /// What was reported of resident pages last, by kind. With it the record has a power of two of bytes: indexing by shift, not by
+    /// multiplication.
+    pub resident: [Resident; RSS_KINDS],
 }
 
 /// Which word of [`CpuState`] controls the programs.

@@ -1,6 +1,9 @@
 //! The one way to add to a counter.
 
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use core::{
+    intrinsics::{AtomicOrdering, atomic_xadd},
+    ptr::{read_volatile, write_volatile},
+};
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use sentinel_common::{loss::LOSSES, sched::CpuState};
@@ -19,7 +22,7 @@ pub(crate) fn cpu() -> u32 {
 pub(crate) fn cpu_state() -> Option<&'static mut CpuState> {
     let state = CPU_STATE.get_ptr_mut(cpu())?;
     // SAFETY: the pointer comes from the map, which outlives the program, and only this CPU uses this entry. What may
-    // be interrupted touches no field that the interrupt's programs write, but for `sending`, which says why it may.
+    // be interrupted touches no field that the interrupt's programs write, but for what [`enter`] guards.
     Some(unsafe { &mut *state })
 }
 
@@ -37,6 +40,36 @@ pub(crate) fn add_atomic(counter: &mut u64, n: u64) {
     unsafe {
         atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, n);
     }
+}
+
+/// Marks that this CPU begins something during which an interrupt may come that does the same; `false` where it is such an interrupt.
+#[inline(always)]
+pub(crate) fn enter(taken: &mut u32) -> bool {
+    // SAFETY: reads and writes of a reference's target; `volatile` and the barrier keep them where they are.
+    unsafe {
+        if read_volatile(&raw const *taken) != 0 {
+            return false;
+        }
+        write_volatile(&raw mut *taken, 1);
+    }
+    barrier();
+    true
+}
+
+/// It is over.
+#[inline(always)]
+pub(crate) fn leave(taken: &mut u32) {
+    barrier();
+    // SAFETY: a write to a reference's target.
+    unsafe { write_volatile(&raw mut *taken, 0) };
+}
+
+/// Keeps the compiler from moving memory accesses across. The machine's own order does not matter: what comes in between
+/// runs on the same CPU.
+#[inline(always)]
+fn barrier() {
+    // SAFETY: no instruction at all.
+    unsafe { core::arch::asm!("", options(nostack)) };
 }
 
 /// Notes a loss, by its index in [`sentinel_common::loss`]. A function of its own, so that what is rare takes no room

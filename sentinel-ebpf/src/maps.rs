@@ -24,8 +24,8 @@ use sentinel_common::{
     sched::{CpuState, RunQueueCounters, SchedCounters, TASK_WAITS_ENTRIES, TaskWait},
 };
 
-/// By CPU. Writers: `sched_switch`; `run_queue` what is known of pages; `ingress` and `egress` a field each; user space two others, one of them before
-/// anything is attached.
+/// By CPU. Writers: `sched_switch`; with it `run_queue` and `rss_stat` what is known of pages; `ingress` and `egress` a field each; user
+/// space two others, one of them before anything is attached.
 #[map]
 pub(crate) static CPU_STATE: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// By CPU × slots + slot. Writer: `sched_switch`.
@@ -38,7 +38,7 @@ pub(crate) static TASK_WAITS: Array<TaskWait> = Array::with_max_entries(TASK_WAI
 /// By CPU. Writer: `run_queue`.
 #[map]
 pub(crate) static RUN_QUEUE: Array<RunQueueCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-/// By CPU × slots + slot. Writers: `sched_switch` and `run_queue`, `rss_stat`, `mark_victim`, each their own fields.
+/// By CPU × slots + slot. Writers: `sched_switch`, `run_queue` and `rss_stat`, one at a time; `mark_victim` a field of its own.
 #[map]
 pub(crate) static MEM: Array<MemCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// By address space, direct-mapped (256 KiB). Writer: `rss_stat`.

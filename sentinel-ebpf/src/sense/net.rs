@@ -5,7 +5,7 @@
 //! first to come adds plainly and says so in the state of the CPU; who comes in between adds atomically in a bank that
 //! all CPUs share. So no count is lost, and packets pay for no locked instruction.
 
-use core::ptr::{read_volatile, write_volatile};
+use core::ptr::read_volatile;
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock},
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     cost::{self, Program},
-    count::{add, add_atomic, cpu_state, lost},
+    count::{add, add_atomic, cpu_state, enter, leave, lost},
     maps::{NET, SOCKETS},
     offsets::SHARED_BANK,
     slots,
@@ -97,23 +97,17 @@ enum Adding {
 impl Adding {
     #[inline(always)]
     fn begin(state: &mut CpuState) -> Self {
-        // SAFETY: both are reads and writes of a reference's target; `volatile` and the barrier keep them where they are.
-        unsafe {
-            if read_volatile(&raw const state.sending) != 0 {
-                return Self::Beside;
-            }
-            write_volatile(&raw mut state.sending, 1);
+        if enter(&mut state.sending) {
+            Self::Alone
+        } else {
+            Self::Beside
         }
-        barrier();
-        Self::Alone
     }
 
     #[inline(always)]
     fn end(self, state: &mut CpuState) {
         if matches!(self, Self::Alone) {
-            barrier();
-            // SAFETY: a write to a reference's target.
-            unsafe { write_volatile(&raw mut state.sending, 0) };
+            leave(&mut state.sending);
         }
     }
 
@@ -136,14 +130,6 @@ impl Adding {
             Self::Beside => add_atomic(counter, n),
         }
     }
-}
-
-/// Keeps the compiler from moving memory accesses across. The machine's own order does not matter: what comes in between
-/// runs on the same CPU.
-#[inline(always)]
-fn barrier() {
-    // SAFETY: no instruction at all.
-    unsafe { core::arch::asm!("", options(nostack)) };
 }
 
 #[inline(always)]

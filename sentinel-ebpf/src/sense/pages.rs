@@ -1,7 +1,7 @@
 //! Pages allocated and freed, for the cgroup whose task was on the CPU. No program runs when a page is: the kernel counts them on each
 //! CPU anyway (`vm_event_states`), and whoever was on the CPU since the last reading has what was added.
 //!
-//! Read when another cgroup comes, after some time on CPU, when resident pages move, and with each sample of the run-queue, where the
+//! Read when another cgroup comes, after some time on CPU, after some movements of resident pages, and with each sample of the run-queue, where the
 //! kernel lets it be sampled. Pages allocated in an interrupt count for the task it interrupted, on an idle CPU for the one that was there last.
 
 use core::mem::MaybeUninit;
@@ -17,7 +17,7 @@ use sentinel_common::{
 use super::{mem::counters, run_queue};
 use crate::{
     cost::{self, Program},
-    count::{add, cpu, lost},
+    count::{add, cpu, enter, leave, lost},
     offsets::{PAGES_FREED, PAGES_FROM_RQ, ZONES},
 };
 
@@ -40,6 +40,8 @@ pub(super) fn switched(state: &mut CpuState) {
 /// Reads and counts. A function of its own, so that it takes neither room nor registers at switches after which nothing is read.
 #[inline(never)]
 pub(super) fn count(state: &mut CpuState) {
+    // Also where nothing comes of it: once in that time is often enough to find out.
+    state.pages.on_cpu_ns = 0;
     if ZONES.load() != 0 && !cost::run_on::<Pages>(core::ptr::null_mut(), state) {
         // What comes until the sensor is switched on again is nobody's.
         state.pages.address = 0;
@@ -58,14 +60,22 @@ impl Program for Pages {
     }
 }
 
-/// The same, as a part of what a program of the sensor does.
+/// The same, as a part of what a program of the sensor does. A sample of the run-queue comes in an interrupt: where one comes while this
+/// goes on, it leaves the counts to it.
 #[inline(never)]
 pub(super) fn add_up(state: &mut CpuState) {
-    if state.pages.address == 0 {
-        begin(state);
-        return;
+    if enter(&mut state.pages.reading) {
+        if state.pages.address == 0 {
+            begin(state);
+        } else {
+            add_what_came(state);
+        }
+        leave(&mut state.pages.reading);
     }
-    state.pages.on_cpu_ns = 0;
+}
+
+#[inline(always)]
+fn add_what_came(state: &mut CpuState) {
     let Some((allocated, freed)) = read(state.pages.address) else {
         lost(loss::PAGES_UNREAD);
         return;

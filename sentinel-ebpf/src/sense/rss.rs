@@ -25,6 +25,9 @@ use crate::{
     offsets::{MM_RSS, MM_RSS_STRIDE, RSS_BY_HELPER, ZONES},
 };
 
+/// Movements after which pages are counted too: whoever takes memory and never leaves the CPU is not seen by switches.
+const COUNT_AFTER: u32 = 64;
+
 /// A count of resident pages changed.
 #[btf_tracepoint(function = "rss_stat")]
 pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
@@ -52,17 +55,13 @@ impl Program for Movement {
         };
         let now = Resident {
             mm: identity(mm),
-            kind,
             // A batched count may read below zero for a moment.
-            pages: if pages < 0 { 0 } else { pages as u64 },
+            pages: pages.clamp(0, i64::from(u32::MAX)) as u32,
         };
         // Of the reports of a count that is folded in batches most tell nothing new.
-        if state.resident != now {
-            state.resident = now;
-            moved(state);
-            if ZONES.load() != 0 {
-                pages::add_up(state);
-            }
+        if state.resident[kind as usize] != now {
+            state.resident[kind as usize] = now;
+            moved(state, kind as usize);
         }
     }
 }
@@ -100,8 +99,17 @@ fn identity(mm: *const u8) -> u32 {
 
 /// A function of its own, so that it takes no room where nothing new is told.
 #[inline(never)]
-fn moved(state: &CpuState) {
-    let (mm, kind, pages) = (state.resident.mm, state.resident.kind as usize, state.resident.pages);
+fn moved(state: &mut CpuState, kind: usize) {
+    state.movements += 1;
+    if state.movements >= COUNT_AFTER && ZONES.load() != 0 {
+        state.movements = 0;
+        pages::add_up(state);
+    }
+    if kind >= RSS_KINDS {
+        return;
+    }
+    let Resident { mm, pages } = state.resident[kind];
+    let pages = u64::from(pages);
     let Some(entry) = MM_PAGES.get_ptr_mut(mm_index(mm)) else {
         return;
     };
@@ -113,9 +121,6 @@ fn moved(state: &CpuState) {
             mm,
             ..MmPages::default()
         };
-    }
-    if kind >= RSS_KINDS {
-        return;
     }
     let before = entry.pages[kind];
     entry.pages[kind] = pages;

@@ -19,6 +19,9 @@ pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENTINEL_BPF
 /// Where kernels publish their type information.
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
+/// Where they list their symbols.
+const SYMBOLS_PATH: &str = "/proc/kallsyms";
+
 /// Offsets of the running kernel, or why a sensor has none.
 pub(super) struct Layout {
     pub(super) task: Result<offsets::Task, KernelError>,
@@ -29,12 +32,12 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn of(btf: &Btf) -> Self {
+    pub(super) fn of(btf: &Btf, symbols: impl FnOnce() -> String) -> Self {
         let victim = btf.tracepoint("mark_victim").and_then(|args| args.first().copied());
         Self {
             task: offsets::task(btf),
             run_queue: offsets::run_queue(btf),
-            pages: offsets::pages(btf),
+            pages: offsets::pages(btf, symbols),
             rss: offsets::rss(btf),
             victim_is_task: u8::from(victim.unwrap_or(false)),
         }
@@ -50,7 +53,7 @@ pub fn missing(btf: &Btf) -> Vec<KernelError> {
         pages,
         rss,
         ..
-    } = Layout::of(btf);
+    } = Layout::of(btf, String::new);
     [task.err(), run_queue.err(), pages.err(), rss.err()]
         .into_iter()
         .flatten()
@@ -138,6 +141,11 @@ pub(super) fn read_btf() -> Result<(Btf, u64), KernelError> {
     })?;
     let btf = Btf::parse(&bytes).map_err(|source| KernelError::BadBtf { path, source })?;
     Ok((btf, bytes.len() as u64))
+}
+
+/// The kernel's own symbols, with zeros for addresses where the reader has no `CAP_SYSLOG`; nothing where they cannot be read.
+pub(super) fn read_symbols() -> String {
+    std::fs::read_to_string(SYMBOLS_PATH).unwrap_or_default()
 }
 
 /// CPUs that may ever be online; one when the kernel does not say.

@@ -103,7 +103,7 @@ impl Kernel {
         let (btf, _) = layout::read_btf()?;
         let cpus = layout::possible_cpus();
         let slots = options.max_cgroups + SLOT_FIRST;
-        let layout = Layout::of(&btf);
+        let layout = Layout::of(&btf, layout::read_symbols);
         let mut ebpf = layout::load(&layout, cpus, slots, options)?;
         let kernel_btf = aya::Btf::from_sys_fs().map_err(|error| KernelError::Object(error.to_string()))?;
 

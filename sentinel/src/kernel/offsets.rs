@@ -4,9 +4,9 @@ use sentinel_common::mem::{PAGE_EVENTS, PAGE_ZONES};
 
 use super::{Btf, KernelError};
 
-/// Names and addresses of the kernel's own; zeros for who has no `CAP_SYSLOG`.
-const SYMBOLS: &str = "/proc/kallsyms";
-const WORD: u32 = size_of::<u64>() as u32;
+const WORD: u64 = size_of::<u64>() as u64;
+/// To be read after "this kernel has no".
+const NO_PLACE: &str = "place told for its counts of pages: its type information names no variables, and /proc/kallsyms no addresses. Let the agent start with CAP_SYSLOG (in a unit of systemd also ProtectKernelTunables=no), or boot 5.11 or later";
 
 /// Offsets for `sched_switch`, and of everything that leads from a task to its cgroup.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,58 +98,49 @@ pub(super) fn run_queue(btf: &Btf) -> Result<RunQueue, KernelError> {
 }
 
 /// The kernel counts pages on each CPU (`CONFIG_VM_EVENT_COUNTERS`). It lets nobody see that variable by its name, but all that a CPU has
-/// lies in one area, and where its run-queue is can be found out: the distance between them is the same on every CPU.
-pub(super) fn pages(btf: &Btf) -> Result<Pages, KernelError> {
+/// lies in one area, and where its run-queue is can be found out: the distance between them is the same on every CPU. `symbols` are the
+/// kernel's own, asked for where its type information names no variables.
+pub(super) fn pages(btf: &Btf, symbols: impl FnOnce() -> String) -> Result<Pages, KernelError> {
     const COUNTS: &str = "vm_event_states";
     const RUN_QUEUE: &str = "runqueues";
-    let missing = || KernelError::NoField("vm_event_item with counts of pages for each zone".into());
-    let (counts, run_queue) = match (btf.per_cpu(COUNTS), btf.per_cpu(RUN_QUEUE)) {
-        (Some(counts), Some(run_queue)) => (u64::from(counts), u64::from(run_queue)),
-        _ => {
-            let [counts, run_queue] = symbols([COUNTS, RUN_QUEUE])?;
-            (counts, run_queue)
-        }
-    };
-    let mut zones = btf
-        .enumerators("vm_event_item")
-        .filter(|(name, _)| name.starts_with("PGALLOC_"))
-        .map(|(_, value)| value);
-    let first = zones.next().ok_or_else(missing)?;
-    let count = 1 + zones.count() as u32;
-    let freed = btf.enumerators("vm_event_item").find(|(name, _)| *name == "PGFREE");
+    let missing = || KernelError::NoField("vm_event_item.PGALLOC_ and PGFREE, for each zone and as expected".into());
+    let events = || btf.enumerators("vm_event_item");
+    let zones = || events().filter(|(name, _)| name.starts_with("PGALLOC_"));
+    let (_, first) = zones().next().ok_or_else(missing)?;
+    let freed = events().find(|(name, _)| *name == "PGFREE");
     let freed = freed
-        .and_then(|(_, value)| value.checked_sub(first))
+        .and_then(|(_, freed)| freed.checked_sub(first))
         .ok_or_else(missing)?;
-    let words = field(btf, "vm_event_state", "event")? / WORD + first;
-    if count as usize > PAGE_ZONES || freed < count || freed as usize >= PAGE_EVENTS {
+    let zones = zones().count();
+    if zones > PAGE_ZONES || (freed as usize) < zones || freed as usize >= PAGE_EVENTS {
         return Err(missing());
     }
+    let within = u64::from(field(btf, "vm_event_state", "event")?) + u64::from(first) * WORD;
+    let from_area = btf.per_cpu(COUNTS).zip(btf.per_cpu(RUN_QUEUE));
+    let (counts, run_queue) = match from_area {
+        Some((counts, run_queue)) => (counts.into(), run_queue.into()),
+        None => {
+            let symbols = symbols();
+            let found = address(&symbols, COUNTS).zip(address(&symbols, RUN_QUEUE));
+            found.ok_or_else(|| KernelError::NoField(NO_PLACE.into()))?
+        }
+    };
     Ok(Pages {
-        from_run_queue: counts.wrapping_add(u64::from(words * WORD)).wrapping_sub(run_queue),
-        zones: count,
+        from_run_queue: counts.wrapping_add(within).wrapping_sub(run_queue),
+        zones: zones as u32,
         freed,
     })
 }
 
-/// Addresses of the kernel's variables.
-fn symbols<const N: usize>(wanted: [&str; N]) -> Result<[u64; N], KernelError> {
-    let text = std::fs::read_to_string(SYMBOLS)
-        .map_err(|error| KernelError::NoField(format!("{SYMBOLS} that can be read: {error}")))?;
-    let mut found = [0; N];
-    for line in text.lines() {
+/// Where a variable lies, by the kernel's list of symbols: `ffffffff81000000 T name`. `None` where that is kept from the reader: zero,
+/// where not even the first variable of a CPU lies.
+fn address(symbols: &str, wanted: &str) -> Option<u64> {
+    let address = symbols.lines().find_map(|line| {
         let mut words = line.split_whitespace();
-        let (address, _kind, name) = (words.next(), words.next(), words.next());
-        if let Some(index) = name.and_then(|name| wanted.iter().position(|wanted| *wanted == name)) {
-            found[index] = address.and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
-        }
-    }
-    // Not even the first variable of a CPU lies at its beginning.
-    if found.contains(&0) {
-        return Err(KernelError::NoField(format!(
-            "place told for its counts of pages: its type information names no variables, and {SYMBOLS} no addresses: let the agent start with CAP_SYSLOG (in a unit of systemd also ProtectKernelTunables=no), or boot 5.11 or later"
-        )));
-    }
-    Ok(found)
+        let (address, _kind, name) = (words.next()?, words.next()?, words.next()?);
+        (name == wanted).then_some(address)
+    })?;
+    u64::from_str_radix(address, 16).ok().filter(|address| *address != 0)
 }
 
 /// Up to 6.1 the counts lie in `struct mm_rss_stat`, from 6.2 on each is a `percpu_counter`.
@@ -181,7 +172,17 @@ fn four(first: u32, bytes: u32, counts: u32) -> Option<[u32; 4]> {
 
 #[cfg(test)]
 mod tests {
-    use super::four;
+    use super::{address, four};
+
+    #[test]
+    fn an_address_is_that_of_the_whole_name_and_unknown_where_it_is_kept_secret() {
+        let symbols =
+            "0000000000000000 A fixed\n000000000001a2c0 D runqueues_other\n000000000001b300 D runqueues\nbad\n";
+        assert_eq!(address(symbols, "runqueues"), Some(0x1_b300));
+        for unknown in ["fixed", "queues", "bad", ""] {
+            assert_eq!(address(symbols, unknown), None, "{unknown}");
+        }
+    }
 
     #[test]
     fn counts_that_no_offset_reaches_are_no_counts() {

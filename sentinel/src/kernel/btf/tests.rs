@@ -3,7 +3,7 @@
 use super::*;
 
 /// `struct outer { int a; union { long b; struct inner c; }; }`, `struct inner { int x[4]; }`, and a tracepoint
-/// with a pointer and an int.
+/// with a pointer and an int; `enum colours { red = 3, blue = 7 }`, and a variable `mine` that each CPU has.
 fn blob() -> Vec<u8> {
     let mut strings = vec![0u8];
     let mut string = |name: &str| {
@@ -13,6 +13,8 @@ fn blob() -> Vec<u8> {
         at
     };
     let (int, long, outer, inner) = (string("int"), string("long"), string("outer"), string("inner"));
+    let (colours, red, blue) = (string("colours"), string("red"), string("blue"));
+    let (mine, area) = (string("mine"), string(".data..percpu"));
     let (a, b, c, x, trace) = (
         string("a"),
         string("b"),
@@ -32,6 +34,9 @@ fn blob() -> Vec<u8> {
         vec![0, kind(13, 3), 0, 0, 7, 0, 7, 0, 1],      // 8 fn(void *, outer *, int)
         vec![0, kind(2, 0), 8],                         // 9 fn *
         vec![trace, kind(8, 0), 9],                     // 10 typedef
+        vec![colours, kind(6, 2), 4, red, 3, blue, 7],  // 11 enum
+        vec![mine, kind(14, 0), 1, 1],                  // 12 variable
+        vec![area, kind(15, 1), 0, 12, 0x2000, 4],      // 13 section
     ]
     .concat();
     let types: Vec<u8> = types.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -59,6 +64,17 @@ fn a_field_is_found_through_anonymous_members_and_paths() {
     assert_eq!(btf.offset("nothing", "a"), None);
     assert_eq!(btf.element_bytes("outer", "c.x"), Some((4, 4)));
     assert_eq!(btf.tracepoint("probe"), Some(vec![true, false]));
+}
+
+#[test]
+fn values_of_an_enumeration_and_places_of_variables_are_found_by_name() {
+    let btf = Btf::parse(&blob()).expect("a whole blob");
+    assert_eq!(
+        btf.enumerators("colours").collect::<Vec<_>>(),
+        [("red", 3), ("blue", 7)]
+    );
+    assert_eq!(btf.enumerators("outer").count(), 0);
+    assert_eq!((btf.per_cpu("mine"), btf.per_cpu("colours")), (Some(0x2000), None));
 }
 
 #[test]
@@ -111,6 +127,8 @@ fn any_flipped_byte_is_read_without_a_panic() {
                     btf.offset("outer", "c.x"),
                     btf.element_bytes("outer", "c"),
                     btf.tracepoint("probe"),
+                    btf.enumerators("colours").count(),
+                    btf.per_cpu("mine"),
                 );
             }
         }
