@@ -68,7 +68,7 @@ pub(crate) static KERNELS: [Kernel; 4] = [
 ];
 
 /// The contracts that also run in guests; the others need more of a distribution than a guest has.
-const IN_GUESTS: [&str; 5] = ["actuators", "enforcement", "leases", "sensors", "verifier"];
+const IN_GUESTS: [&str; 6] = ["actuators", "enforcement", "leases", "pages", "sensors", "verifier"];
 
 /// What runs in a guest.
 pub(crate) struct Programs {

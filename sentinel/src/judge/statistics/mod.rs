@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod baseline;
+#[cfg(test)]
+pub(in crate::judge) mod chance;
 pub(in crate::judge) mod dispersion;
 mod past;
 #[cfg(test)]

@@ -254,6 +254,7 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::statistics::chance::uniform;
 
     fn steps(levels: impl IntoIterator<Item = f64>) -> Steps {
         let mut steps = Steps::new(1.0);
@@ -271,15 +272,10 @@ mod tests {
         steps(levels).trend(0.1, |_| true)
     }
 
-    /// Noise of a unit spread, heavier in the middle than at the ends: three hashes of the index (splitmix64).
+    /// Noise of a unit spread, heavier in the middle than at the ends.
     fn noise(index: u32) -> f64 {
-        let uniform = |salt: u64| {
-            let mut hash = (u64::from(index) * 3 + salt + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (hash >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
-        };
-        2.0 * (uniform(0) + uniform(1) + uniform(2))
+        let three = (0..3).map(|salt| uniform(u64::from(index) * 3 + salt) - 0.5);
+        2.0 * three.sum::<f64>()
     }
 
     #[test]

@@ -1,6 +1,4 @@
 //! Whole leaks against the judge of fever: the courses of the trial `leak`, each until its memory is gone, scored as there.
-//!
-//! All figures: `cargo test -p sentinel --lib forecast::leaks -- --ignored --nocapture`.
 
 use crate::{
     config::Config,
@@ -8,6 +6,7 @@ use crate::{
         context::Context,
         evidence::{Reading, SECOND_NS},
         fever::{Fever, Limits},
+        statistics::chance::uniform,
         threshold::Ladder,
         verdict::{Forecast, Level},
     },
@@ -41,16 +40,13 @@ const KINDS: [(Kind, f64); 4] = [
     (Kind::Accelerating, 0.15),
 ];
 
-/// Numbers that look random (splitmix64).
+/// Numbers that look random, one after the other.
 struct Random(u64);
 
 impl Random {
     fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut hash = self.0;
-        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((hash ^ (hash >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        self.0 = self.0.wrapping_add(1);
+        uniform(self.0)
     }
 
     fn between(&mut self, least: f64, most: f64) -> f64 {
@@ -161,12 +157,12 @@ fn run(leak: &Leak, end_s: f64, late_s: f64, random: &mut Random) -> Run {
         let moved = pages - held;
         held = pages;
         let churn = random.between(0.0, 40.0) as u64;
-        let mut mem = Mem {
+        let mem = Mem {
+            allocated_pages: churn + moved.max(0) as u64,
+            freed_pages: churn + (-moved).max(0) as u64,
             rss_anon_pages: Some(moved),
             ..Mem::default()
         };
-        mem.allocated_pages = churn + moved.max(0) as u64;
-        mem.freed_pages = churn + (-moved).max(0) as u64;
         // What the kernel charges ahead for each CPU.
         let charged_mb = random.between(0.0, 0.5);
         let scope = ScopeSample {
@@ -213,7 +209,7 @@ fn score(readings: &[(f64, Level, Option<Forecast>)]) -> Run {
 
 fn runs(kind: Kind, life_s: f64, late_s: f64, count: u64) -> Vec<Run> {
     let one = |seed: u64| {
-        let mut random = Random(seed.wrapping_mul(7919) + 1);
+        let mut random = Random(seed << 32);
         let leak = Leak::new(kind, life_s, &mut random);
         let end_s = if kind == Kind::Wave { life_s } else { leak.end_s() };
         run(&leak, end_s, late_s, &mut random)
@@ -243,26 +239,4 @@ fn leaks_of_two_minutes_and_a_half_are_foreseen_as_the_trial_asks_for() {
     );
     let waved = &runs(Kind::Wave, 600.0, 0.05, 1)[0];
     assert_eq!(waved.forecasts, 0, "a sawtooth without a leak");
-}
-
-#[test]
-#[ignore = "takes a minute: prints the figures of many leaks"]
-fn figures_of_all_courses() {
-    for late_s in [0.05, 0.3] {
-        for life_s in [120.0, 150.0, 180.0, 300.0, 600.0, 1200.0] {
-            for (kind, _) in KINDS {
-                let (close, alarms) = figures(&runs(kind, life_s, late_s, 100));
-                let percent = |at: usize| 100.0 * close[at];
-                println!(
-                    "late by {late_s} s, life {life_s:4} s, {:12} within 25 %: worst {:2.0} %, p10 {:2.0} %, median {:2.0} %; inside {alarms} of 100",
-                    format!("{kind:?}"),
-                    percent(0),
-                    percent(10),
-                    percent(50),
-                );
-            }
-        }
-    }
-    let waved: usize = runs(Kind::Wave, 3600.0, 0.05, 5).iter().map(|run| run.forecasts).sum();
-    println!("a sawtooth without a leak for 5 h: {waved} readings with a forecast");
 }

@@ -1,13 +1,11 @@
 //! Made-up levels: what only wanders, and what takes more with each step.
 
 use super::*;
+use crate::judge::statistics::chance::uniform;
 
-/// Evenly from -0.5 to 0.5 (splitmix64).
+/// Evenly from -0.5 to 0.5.
 fn noise(index: u64) -> f64 {
-    let mut hash = (index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((hash ^ (hash >> 31)) >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+    uniform(index) - 0.5
 }
 
 /// The trend of a level that moves by so much in each step of a second.
